@@ -1,0 +1,2 @@
+DROP TABLE ven_loads;
+DROP TABLE vens;

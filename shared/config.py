@@ -1,0 +1,157 @@
+"""Settings: read once from the environment and .env into frozen structs, and passed in from there."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta, Struct
+
+from shared.errors import SettingsError
+
+Text = Annotated[str, Meta(min_length=1)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+
+def _prefixed(prefix: str) -> Callable[[str], str]:
+    return lambda field: (prefix + field).upper()
+
+
+class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
+    """Where PostgreSQL is and how to log in. `host` may be a directory that holds its Unix socket."""
+
+    host: Text
+    user: Text
+    password: Text
+    name: Text
+    port: Port = 5432
+    timeout: Seconds = 30.0
+    sslmode: SslMode = "prefer"
+    pool_max: Count = 10
+
+
+class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
+    """Where the broker is, how to log in, and the session ingest keeps there. Times in seconds."""
+
+    host: Text
+    port: Port | None = None
+    username: str | None = None
+    password: str | None = None
+    use_tls: bool = False
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    client_id: Text = "ecs-ingest"
+    keepalive: Annotated[int, Meta(ge=1, le=65535)] = 60
+    session_expiry: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 86400
+    receive_maximum: Annotated[int, Meta(ge=1, le=65535)] = 4000
+    shared_group: str | None = None
+    topic_metering: Text = "volttron/metering,oadr/meter/+"
+    topic_loads: Text = "ven/loads/+"
+    topic_status: Text = "volttron/dev,ven/status/+"
+
+    @property
+    def broker_port(self) -> int:
+        """MQTT_PORT, or the usual one: 8883 with TLS, 1883 without."""
+        return self.port or (8883 if self.use_tls else 1883)
+
+
+class Ingest(Struct, frozen=True, kw_only=True, rename=_prefixed("ingest_")):
+    """How ingest batches (messages, seconds) and where it answers /health and /metrics."""
+
+    batch_max: Count = 2000
+    linger: Annotated[float, Meta(ge=0)] = 0.02
+    http_host: Text = "127.0.0.1"
+    http_port: Port = 9100
+
+
+class Retention(Struct, frozen=True, kw_only=True, rename="upper"):
+    """How many days each kind of row is kept."""
+
+    raw_retention_days: Count = 30
+    rollup_retention_days: Count = 1095
+    load_rollup_retention_days: Count = 90
+    dead_letter_retention_days: Count = 30
+
+
+class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
+    """What the numbers of the dashboard mean: s until a silent VEN is offline, the day's time zone."""
+
+    ven_offline_after: Seconds = 300.0
+    dashboard_timezone: Text = "UTC"
+
+
+class Api(Struct, frozen=True, kw_only=True, rename=_prefixed("api_")):
+    """Where the api listens and whom it answers. `statement_timeout` in seconds."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8000
+    cors_origins: Text = "*"
+    keys: str | None = None
+    statement_timeout: Seconds = 10.0
+
+
+class Log(Struct, frozen=True, kw_only=True, rename=_prefixed("log_")):
+    """What is logged, and how: `auto` is readable on a terminal and JSON lines otherwise."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def split_list(value: str | None) -> tuple[str, ...]:
+    """The entries of a comma-separated setting, without blanks."""
+    return tuple(entry.strip() for entry in (value or "").split(",") if entry.strip())
+
+
+def environment(directory: Path | None = None) -> dict[str, str]:
+    """The process's environment over the .env file in `directory` (default: the working directory).
+
+    A variable set to nothing counts as not set, and hides the one in .env: that is how a compose
+    file or `ecs-backend up` says "no value".
+    """
+    file = dotenv_values((directory or Path.cwd()) / ".env")
+    merged = {**{name: value for name, value in file.items() if value is not None}, **os.environ}
+    return {name: value for name, value in merged.items() if value != ""}
+
+
+def read(kind: type[S], env: Mapping[str, str]) -> S:
+    """Settings of one `kind` out of `env`; SettingsError with one line that names what is wrong."""
+    names = {field.encode_name for field in msgspec.structs.fields(kind)}
+    given = {name: env[name] for name in names if name in env}
+    if kind is Log:
+        given = {name: value.lower() for name, value in given.items()}
+    try:
+        settings = msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as exc:
+        raise SettingsError(_one_line(str(exc), given)) from exc
+    if isinstance(settings, Dashboard) and not _is_timezone(settings.dashboard_timezone):
+        raise SettingsError(
+            f"DASHBOARD_TIMEZONE: {settings.dashboard_timezone!r} is no IANA time zone, such as Europe/Berlin"
+        )
+    return settings
+
+
+def _is_timezone(name: str) -> bool:
+    return name in available_timezones() and ZoneInfo(name) is not None
+
+
+def _one_line(problem: str, given: Mapping[str, Any]) -> str:
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", problem)
+    if missing:
+        return f"{missing[1]} is missing: set it in the environment or in .env"
+    at = re.fullmatch(r"(.*) - at `\$\.(\w+)`", problem)
+    if not at:
+        return problem
+    what, name = at.groups()
+    shown = "" if "PASSWORD" in name or "KEYS" in name else f", not {given.get(name)!r}"
+    return f"{name}: {what[0].lower()}{what[1:]}{shown}"

@@ -1,0 +1,45 @@
+"""Connections to PostgreSQL with the settings' login."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from shared.config import Database
+
+# Errors that say "not now": the server is away, starting, or does not let us in yet.
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+def connect_arguments(settings: Database) -> dict[str, Any]:
+    """What asyncpg.connect and asyncpg.create_pool need to reach the database of `settings`."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "user": settings.user,
+        "password": settings.password,
+        "database": settings.name,
+        "ssl": settings.sslmode,
+        "timeout": settings.timeout,
+    }
+
+
+async def connect(
+    settings: Database, *, application: str, server_settings: Mapping[str, str] | None = None, **options: Any
+) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection, named `application` in pg_stat_activity; raises one of UNREACHABLE or a login error."""
+    return await asyncpg.connect(
+        **connect_arguments(settings),
+        server_settings={"application_name": application, **(server_settings or {})},
+        **options,
+    )

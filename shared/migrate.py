@@ -1,0 +1,92 @@
+"""Bring the database's schema to this version (or back), with yoyo."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psycopg
+import yoyo
+
+import migrations
+from shared.config import Database
+from shared.errors import StartupError
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+DIRECTORY = Path(migrations.__file__).parent
+# Any number will do, as long as every migrate takes the same.
+_ADVISORY_LOCK = 0x6D696772
+_RETRY_SECONDS = 0.5
+
+
+def migration_ids() -> list[str]:
+    """Names of the migrations of this version, in the order they apply."""
+    return sorted(path.stem for path in DIRECTORY.glob("*.sql") if not path.stem.endswith(".rollback"))
+
+
+def migrate(settings: Database, rollback: int = 0) -> list[str]:
+    """Apply what is missing, or roll back the newest `rollback` migrations; returns their names.
+
+    Waits for a server that is still starting, for DB_TIMEOUT at most, then raises StartupError.
+    Two at once take turns: an advisory lock, which PostgreSQL frees if its holder dies. Only under it
+    is yoyo's own lock row cleared, which a killed process leaves behind.
+    """
+    _wait_until_reachable(settings)
+    with _alone(settings), yoyo.get_backend(_yoyo_uri(settings)) as backend:
+        backend.break_lock()
+        known = yoyo.read_migrations(str(DIRECTORY / "*.sql"))
+        if rollback:
+            chosen = backend.to_rollback(known)[:rollback]
+            backend.rollback_migrations(chosen)
+        else:
+            chosen = backend.to_apply(known)
+            backend.apply_migrations(chosen)
+        names = [migration.id for migration in chosen]
+    log.info("migrated", rolled_back=bool(rollback), migrations=names)
+    return names
+
+
+def _conninfo(settings: Database) -> dict[str, str]:
+    return {
+        "host": settings.host,
+        "port": str(settings.port),
+        "user": settings.user,
+        "password": settings.password,
+        "dbname": settings.name,
+        "sslmode": settings.sslmode,
+        "connect_timeout": str(max(2, round(settings.timeout))),
+    }
+
+
+def _yoyo_uri(settings: Database) -> str:
+    return f"postgresql+psycopg:///?{urlencode(_conninfo(settings))}"
+
+
+def _wait_until_reachable(settings: Database) -> None:
+    deadline = time.monotonic() + settings.timeout
+    said = False
+    while True:
+        try:
+            psycopg.connect(**_conninfo(settings)).close()  # type: ignore[arg-type]
+        except psycopg.OperationalError as exc:
+            if time.monotonic() >= deadline:
+                raise StartupError(
+                    f"no database at DB_HOST={settings.host} DB_PORT={settings.port} within "
+                    f"DB_TIMEOUT={settings.timeout:g} s: {str(exc).strip().splitlines()[-1]}"
+                ) from exc
+            if not said:
+                log.warning("waiting_for_database", host=settings.host, port=settings.port)
+                said = True
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+@contextmanager
+def _alone(settings: Database) -> Iterator[None]:
+    with psycopg.connect(**_conninfo(settings), autocommit=True) as connection:  # type: ignore[arg-type]
+        connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        yield
