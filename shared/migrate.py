@@ -9,14 +9,13 @@ from urllib.parse import urlencode
 import psycopg
 import yoyo
 
-import migrations
 from shared.config import Database
 from shared.errors import StartupError
 from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-DIRECTORY = Path(migrations.__file__).parent
+DIRECTORY = Path(__file__).resolve().parent.parent / "migrations"
 # Any number will do, as long as every migrate takes the same.
 _ADVISORY_LOCK = 0x6D696772
 _RETRY_SECONDS = 0.5
@@ -37,7 +36,7 @@ def migrate(settings: Database, rollback: int = 0) -> list[str]:
     _wait_until_reachable(settings)
     with _alone(settings), yoyo.get_backend(_yoyo_uri(settings)) as backend:
         backend.break_lock()
-        known = yoyo.read_migrations(str(DIRECTORY / "*.sql"))
+        known = yoyo.read_migrations(str(DIRECTORY))
         if rollback:
             chosen = backend.to_rollback(known)[:rollback]
             backend.rollback_migrations(chosen)
