@@ -1,0 +1,98 @@
+"""A mosquitto of our own on a loopback port."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from shared.embedded.child import last_line, spawn, stop
+from shared.errors import StartupError
+
+CONFIG = Path(__file__).with_name("mosquitto.conf")
+DEFAULT_PORT = 18830
+_HOST = "127.0.0.1"
+_STOP_TIMEOUT_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+_MISSING = (
+    "mosquitto, the MQTT broker, is not installed: run `make broker`, install it yourself "
+    "(apt-get install mosquitto, dnf install mosquitto, brew install mosquitto), "
+    "or set MQTT_HOST to a broker you have"
+)
+
+
+def find_mosquitto() -> str | None:
+    """The program's path; Debian and Homebrew keep it where an ordinary user's PATH does not look."""
+    usual = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path=os.pathsep.join(usual))
+
+
+class EmbeddedBroker:
+    """A mosquitto on 127.0.0.1:`port` that keeps sessions and messages in `directory`.
+
+    It logs to `<directory>.log`. Call start() from the main thread.
+    """
+
+    def __init__(self, directory: Path, port: int = DEFAULT_PORT) -> None:
+        self.directory = directory.resolve()
+        self.host = _HOST
+        self.port = port
+        self.log = self.directory.with_name(f"{self.directory.name}.log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, timeout: float = 30.0) -> None:
+        """Start it and wait until it accepts connections, `timeout` s at most; raises StartupError."""
+        program = find_mosquitto()
+        if program is None:
+            raise StartupError(_MISSING)
+        if _accepts(self.port):
+            raise StartupError(
+                f"port {self.port}, where the embedded broker would listen, is in use: stop the program that "
+                "uses it, or set MQTT_HOST and MQTT_PORT if it is a broker for us"
+            )
+        self.directory.mkdir(parents=True, exist_ok=True)
+        config = self.directory / "mosquitto.conf"
+        config.write_text(self._config(), encoding="utf-8")
+        self.process = spawn([program, "-c", config], log=self.log)
+        self._wait_until_ready(self.process, time.monotonic() + timeout)
+
+    def stop(self) -> None:
+        """Stop it after it has saved its messages."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it as a crash would: what it has not saved is lost."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is not None:
+            stop(self.process, how, _STOP_TIMEOUT_SECONDS)
+            self.process = None
+
+    def _config(self) -> str:
+        text = CONFIG.read_text(encoding="utf-8")
+        text = text.replace("listener 1883", f"listener {self.port} {_HOST}")
+        text = text.replace("/mosquitto/data/", f"{self.directory}/")
+        # Started by root it would become the user `mosquitto`, who may not write into our directory.
+        return text + "user root\n" if os.geteuid() == 0 else text
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        while process.poll() is None:
+            if _accepts(self.port):
+                return
+            if time.monotonic() > deadline:
+                self.kill()
+                raise StartupError(f"the embedded broker does not answer on port {self.port}: see {self.log}")
+            time.sleep(_POLL_SECONDS)
+        self.process = None
+        raise StartupError(f"the embedded broker did not start: {last_line(self.log)} (log: {self.log})")
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((_HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""Fixtures: one PostgreSQL and one broker a session, one database a test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from shared import config
+from shared.config import Database
+from shared.migrate import migrate
+from tests import servers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    """Tests give every setting themselves: a developer's own must not reach them."""
+    kinds = (
+        kind for kind in vars(config).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    )
+    for field in (field for kind in kinds for field in msgspec.structs.fields(kind)):
+        os.environ.pop(field.encode_name, None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Database]:
+    """How to reach the session's server as a user who may create databases and roles."""
+    with servers.postgres_server() as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Database) -> Iterator[str]:
+    """The name of a migrated database that nobody is connected to."""
+    with servers.new_database(postgres) as settings:
+        migrate(settings)
+        yield settings.name
+
+
+@pytest.fixture
+def database(postgres: Database, template: str) -> Iterator[Database]:
+    """A migrated database for one test."""
+    with servers.new_database(postgres, template) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[servers.Address]:
+    """Host and port of the session's broker. Tests share it: use names that are yours alone (`unique`)."""
+    with servers.broker_server() as address:
+        yield address
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name no other test uses, for topics and client ids."""
+    return f"t{uuid.uuid4().hex[:12]}"
