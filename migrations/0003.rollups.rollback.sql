@@ -1,3 +1,6 @@
+DROP FUNCTION make_rollup_month;
+DROP FUNCTION make_raw_day;
+DROP FUNCTION make_partition;
 DROP FUNCTION bucket_of;
 DROP TABLE dirty_buckets;
 DROP TABLE rollup_state;

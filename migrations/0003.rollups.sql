@@ -61,3 +61,45 @@ CREATE FUNCTION bucket_of(ts timestamptz, width interval, edges timestamptz[]) R
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN edges IS NULL THEN date_bin(width, ts, '1970-01-01 00:00:00+00')
             ELSE edges[width_bucket(ts, edges)] END;
+
+-- Makes the partition of `parent` for [starts, ends), named after `starts`, if it is not there. LIKE and then
+-- ATTACH: PARTITION OF would wait for every open writer. The lock makes several makers take turns.
+CREATE FUNCTION make_partition(parent regclass, starts timestamptz, ends timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    partition text := parent::text || '_' || to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD');
+BEGIN
+    PERFORM pg_advisory_xact_lock(1701016949);
+    IF to_regclass(partition) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I (LIKE %s INCLUDING ALL)', partition, parent);
+        EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                       parent, partition, starts, ends);
+    END IF;
+END
+$$;
+
+-- Makes both raw partitions of the UTC day that starts at `day`. False, and nothing made, for a day before
+-- rollup_state.raw_from: its rows were dropped, and none are taken any more.
+CREATE FUNCTION make_raw_day(day timestamptz) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1701016949);
+    IF day < (SELECT raw_from FROM rollup_state) THEN
+        RETURN false;
+    END IF;
+    PERFORM make_partition('ven_telemetry', day, day + interval '24 hours');
+    PERFORM make_partition('ven_load_samples', day, day + interval '24 hours');
+    RETURN true;
+END
+$$;
+
+-- Makes both rollup partitions of the UTC month that `at` lies in.
+CREATE FUNCTION make_rollup_month(at timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    first timestamp := date_trunc('month', at AT TIME ZONE 'UTC');
+BEGIN
+    PERFORM make_partition(parent, first AT TIME ZONE 'UTC', (first + interval '1 month') AT TIME ZONE 'UTC')
+    FROM unnest('{ven_power_5m,load_power_5m}'::regclass[]) AS parent;
+END
+$$;

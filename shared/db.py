@@ -1,11 +1,17 @@
 """Connections to PostgreSQL with the settings' login."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from shared.config import Database
+
+if TYPE_CHECKING:
+    # Generic in its stubs alone.
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 
 # Errors that say "not now": the server is away, starting, or does not let us in yet.
 UNREACHABLE = (
@@ -36,7 +42,7 @@ def connect_arguments(settings: Database) -> dict[str, Any]:
 
 async def connect(
     settings: Database, *, application: str, server_settings: Mapping[str, str] | None = None, **options: Any
-) -> asyncpg.Connection[asyncpg.Record]:
+) -> Connection:
     """One connection, named `application` in pg_stat_activity; raises one of UNREACHABLE or a login error."""
     return await asyncpg.connect(
         **connect_arguments(settings),

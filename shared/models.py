@@ -49,3 +49,9 @@ class WireLoadSnapshot(Struct, rename="camel"):
     ven_id: str | None = None
     timestamp: Timestamp | None = None
     loads: list[WireLoad] | None = None
+
+
+class WireName(Struct, rename="camel"):
+    """Just whom a message is about."""
+
+    ven_id: str | None = None

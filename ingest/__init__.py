@@ -1,0 +1,1 @@
+"""MQTT message → decode → batch → COPY: the daemon that stores what VENs report."""

@@ -1,0 +1,246 @@
+"""Pure: a topic and a payload become a Reading, a Snapshot or a StatusReport, or a DecodeError says why not.
+
+Tolerant of unknown fields and of the spellings in the MQTT contract, strict on what is stored.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from ingest import copyrows
+from ingest.message import Reading, Snapshot, StatusReport
+from ingest.topics import Kind, TopicMap
+from shared.errors import EcsError
+from shared.models import Timestamp, WireLoad, WireLoadSnapshot, WireTelemetry
+
+MAX_PAYLOAD_BYTES = 128 * 1024
+MAX_POWER_KW = 1_000_000.0
+MAX_ID_CHARACTERS = 128
+MAX_AHEAD_SECONDS = 3600
+# Above this a numeric timestamp is in milliseconds.
+_MILLISECONDS_FROM = 1e11
+
+_telemetry = msgspec.json.Decoder(WireTelemetry)
+_snapshot = msgspec.json.Decoder(WireLoadSnapshot)
+_anything = msgspec.json.Decoder()
+_is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
+
+
+class DecodeError(EcsError):
+    """A message that cannot be stored; the text says which field is wrong and what it may be."""
+
+
+class Decoder:
+    """Decodes messages whose timestamps lie between `retention_days` ago and an hour ahead."""
+
+    def __init__(self, topics: TopicMap, retention_days: int) -> None:
+        self._topics = topics
+        self._retention_days = retention_days
+        self._decode: dict[Kind, Callable[[str | None, bytes, int], Reading | Snapshot | StatusReport]] = {
+            Kind.TELEMETRY: self._reading,
+            Kind.LOADS: self._snapshot,
+            Kind.STATUS: self._status,
+        }
+
+    def decode(self, topic: str, payload: bytes, received_at: int) -> Reading | Snapshot | StatusReport:
+        """What the message says; `received_at` (µs since the epoch) is the clock for plausible times."""
+        found = self._topics.find(topic)
+        if found is None:
+            raise DecodeError("the topic matches no filter of MQTT_TOPIC_METERING, _LOADS or _STATUS")
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise DecodeError(f"the message has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are taken")
+        kind, named = found
+        try:
+            if not payload.isascii():
+                payload.decode()
+            return self._decode[kind](named, payload, received_at)
+        except UnicodeDecodeError as exc:
+            raise DecodeError(f"the message is not UTF-8: byte {exc.start} is wrong") from exc
+        except msgspec.ValidationError as exc:
+            raise DecodeError(str(exc)) from exc
+        except msgspec.DecodeError as exc:
+            raise DecodeError(f"the message is not JSON: {exc}") from exc
+        except RecursionError as exc:
+            raise DecodeError("the message is nested too deeply") from exc
+
+    def _reading(self, named: str | None, payload: bytes, received_at: int) -> Reading:
+        wire = _telemetry.decode(payload)
+        reading = Reading()
+        reading.ven_id = ven_id = _ven_id(wire.ven_id, named)
+        given = wire.timestamp if wire.timestamp is not None else _old_timestamp(wire.old_timestamp)
+        reading.ts = ts = self._timestamp(given, received_at)
+        used = wire.used_power_kw
+        if used is None:
+            used = _old_number("power_kw", wire.old_used_power)
+            if used is None:
+                raise DecodeError("usedPowerKw is missing")
+        shed = wire.shed_power_kw
+        if shed is None:
+            shed = _old_number("shed_kw", wire.old_shed_power) or 0.0
+        soc = wire.battery_soc
+        if soc is None:
+            soc = _old_number("battery_soc", wire.old_battery_soc)
+            if soc is None:
+                soc = _old_number("batterySOC", wire.older_battery_soc)
+        reading.used_power_kw = _power("usedPowerKw", used)
+        reading.shed_power_kw = _power("shedPowerKw", shed)
+        requested = reading.requested_reduction_kw = wire.requested_reduction_kw
+        if requested is not None:
+            _power("requestedReductionKw", requested)
+        event_id = reading.event_id = wire.event_id
+        if event_id is not None:
+            _identifier("eventId", event_id)
+        if soc is not None and not isfinite(soc):
+            raise DecodeError("batterySoc is not a finite number")
+        reading.battery_soc = soc
+        key = copyrows.key(ven_id, ts)
+        reading.row = copyrows.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
+        reading.loads = wire.loads
+        reading.samples = [
+            copyrows.sample(key, load_id, load) for load_id, load in _checked_loads(wire.loads)
+        ]
+        return reading
+
+    def _snapshot(self, named: str | None, payload: bytes, received_at: int) -> Snapshot:
+        wire = _snapshot.decode(payload)
+        ven_id = _ven_id(wire.ven_id, named)
+        ts = self._timestamp(wire.timestamp, received_at)
+        if wire.loads is None:
+            raise DecodeError("loads is missing")
+        _checked_loads(wire.loads)
+        return Snapshot(ven_id, ts, wire.loads)
+
+    def _status(self, named: str | None, payload: bytes, received_at: int) -> StatusReport:
+        fields = _anything.decode(payload)
+        if not isinstance(fields, dict):
+            raise DecodeError("the message is no JSON object")
+        ven_id = _ven_id(_text_or_none("venId", fields.pop("venId", None)), named)
+        modern, old = fields.pop("status", None), fields.pop("ven", None)
+        status = _text_or_none("status", modern if modern is not None else old)
+        if status is None:
+            raise DecodeError("status is missing")
+        _identifier("status", status)
+        modern, old = fields.pop("timestamp", None), fields.pop("ts", None)
+        given = _old_timestamp(modern if modern is not None else old)
+        ts = None if given is None else self._timestamp(given, received_at)
+        return StatusReport(ven_id, ts, status, _details(fields))
+
+    def _timestamp(self, value: Timestamp | None, received_at: int) -> int:
+        if value is None:
+            raise DecodeError("timestamp is missing")
+        ts = _microseconds(value)
+        if ts > received_at + MAX_AHEAD_SECONDS * 1_000_000:
+            raise DecodeError(f"timestamp {value} is more than {MAX_AHEAD_SECONDS} s ahead of the clock")
+        if ts < received_at - self._retention_days * 86_400_000_000:
+            raise DecodeError(
+                f"timestamp {value} is older than the {self._retention_days} days of RAW_RETENTION_DAYS"
+            )
+        return ts
+
+
+def _microseconds(value: Timestamp) -> int:
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return round(moment.timestamp() * 1e6)
+        except (ValueError, OverflowError) as exc:
+            raise DecodeError(f"timestamp {value[:40]!r} is no ISO 8601 time") from exc
+    # The bound also keeps integers of any length away from the arithmetic below.
+    if not -1e15 < value < 1e15:
+        raise DecodeError("timestamp is no time of Unix seconds or milliseconds")
+    return round(value * 1e3) if abs(value) > _MILLISECONDS_FROM else round(value * 1e6)
+
+
+def _ven_id(given: str | None, named: str | None) -> str:
+    if given is None:
+        if named is None:
+            raise DecodeError("venId is missing, and the topic names no VEN")
+        return _identifier("the VEN id in the topic", named)
+    if named is not None and given != named:
+        raise DecodeError(f"venId {given[:MAX_ID_CHARACTERS]!r} is not the VEN of the topic")
+    return _identifier("venId", given)
+
+
+def _identifier(name: str, value: str) -> str:
+    if not _is_id(value):
+        raise DecodeError(
+            f"{name} must have 1 to {MAX_ID_CHARACTERS} characters, without control characters or /"
+        )
+    return value
+
+
+def _power(name: str, value: float) -> float:
+    # Also false for NaN.
+    if -MAX_POWER_KW <= value <= MAX_POWER_KW:
+        return value
+    raise DecodeError(f"{name} must lie within ±{MAX_POWER_KW:,.0f} kW")
+
+
+def _checked_loads(loads: list[WireLoad] | None) -> list[tuple[str, WireLoad]]:
+    """The loads with their ids (loadId, else id), which are then unique; raises DecodeError."""
+    if not loads:
+        return []
+    checked = [(_load_id(at, load), load) for at, load in enumerate(loads)]
+    if len({load_id for load_id, _ in checked}) < len(checked):
+        raise DecodeError("loads names a load twice")
+    return checked
+
+
+def _load_id(at: int, load: WireLoad) -> str:
+    load_id = load.load_id if load.load_id is not None else load.id
+    if load_id is None or not _is_id(load_id):
+        raise DecodeError(
+            f"loads[{at}].loadId must have 1 to {MAX_ID_CHARACTERS} characters, without control characters or /"
+        )
+    load.load_id = load_id
+    if not -MAX_POWER_KW <= load.current_power_kw <= MAX_POWER_KW:
+        raise DecodeError(f"loads[{at}].currentPowerKw must lie within ±{MAX_POWER_KW:,.0f} kW")
+    for name, value in (
+        ("shedPowerKw", load.shed_power_kw),
+        ("shedCapabilityKw", load.shed_capability_kw),
+        ("capacityKw", load.capacity_kw),
+    ):
+        if value is not None and not -MAX_POWER_KW <= value <= MAX_POWER_KW:
+            raise DecodeError(f"loads[{at}].{name} must lie within ±{MAX_POWER_KW:,.0f} kW")
+    for name, text in (("type", load.type), ("name", load.name)):
+        if text is not None and "\0" in text:
+            raise DecodeError(f"loads[{at}].{name} holds a NUL character")
+    return load_id
+
+
+def _old_number(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DecodeError(f"{name} must be a number")
+    return float(_power(name, value))
+
+
+def _old_timestamp(value: Any) -> Timestamp | None:
+    if value is None or (isinstance(value, int | float | str) and not isinstance(value, bool)):
+        return value
+    raise DecodeError("timestamp must be a number or an ISO 8601 text")
+
+
+def _text_or_none(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise DecodeError(f"{name} must be a text")
+
+
+def _details(fields: dict[str, Any]) -> dict[str, Any]:
+    """The details of a status: its `details` object, and every other field of the message."""
+    details = fields.pop("details", None)
+    if isinstance(details, dict):
+        fields = {**fields, **details}
+    elif details is not None:
+        fields["details"] = details
+    if b"\\u0000" in msgspec.json.encode(fields):
+        raise DecodeError("details hold a NUL character")
+    return fields

@@ -1,0 +1,44 @@
+"""/health and /metrics of ingest."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ingest.state import State
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: signals are ingest's own business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def create_app(state: State) -> Starlette:
+    """The app: 200 on /health while ingest receives and stores, 503 with what it waits for; /metrics."""
+
+    async def health(_: Request) -> Response:
+        waiting = state.problems()
+        if waiting:
+            return JSONResponse({"status": "waiting", "waitingFor": waiting}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/health", health), Route("/metrics", metrics)])
+
+
+async def serve(state: State, listener: socket.socket) -> None:
+    """Answer on `listener` until cancelled."""
+    config = uvicorn.Config(create_app(state), log_config=None, lifespan="off", ws="none", access_log=False)
+    await Server(config).serve(sockets=[listener])

@@ -1,0 +1,103 @@
+"""Where decoded messages wait for the writer: group commit happens here."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from ingest.message import Message
+
+# Receive maximum does not bind QoS 0, and a thousand messages of 128 KiB are a lot: reading pauses
+# while more than this waits.
+PAUSE_BYTES = 32 * 1024 * 1024
+RESUME_BYTES = 16 * 1024 * 1024
+
+
+class Inbox:
+    """Messages received and not yet written, oldest first.
+
+    `on_pressure(True)` is called when more than PAUSE_BYTES of payload wait, `on_pressure(False)` when
+    less than RESUME_BYTES do again.
+    """
+
+    def __init__(self, batch_max: int, linger: float) -> None:
+        self._batch_max = batch_max
+        self._linger = linger
+        self._waiting: deque[Message] = deque()
+        self._bytes = 0
+        self._some = asyncio.Event()
+        self._full = asyncio.Event()
+        self._first_at = 0.0
+        self._closed = False
+        self._pressed = False
+        self.on_pressure: Callable[[bool], None] = lambda _: None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def oldest_received_at(self) -> int | None:
+        """Arrival of the oldest waiting message, µs since the epoch."""
+        return self._waiting[0].received_at if self._waiting else None
+
+    def put(self, message: Message) -> None:
+        """Take a message in; never blocks and never drops."""
+        if not self._waiting:
+            self._first_at = time.monotonic()
+            self._some.set()
+        self._waiting.append(message)
+        self._bytes += len(message.payload)
+        if len(self._waiting) >= self._batch_max:
+            self._full.set()
+        if self._bytes > PAUSE_BYTES and not self._pressed:
+            self._pressed = True
+            self._full.set()
+            self.on_pressure(True)
+
+    async def take(self) -> list[Message]:
+        """The next batch: as soon as `batch_max` messages wait, or `linger` s after the first of them.
+
+        Empty once the inbox is closed and drained.
+        """
+        if not self._closed:
+            await self._some.wait()
+            left = self._first_at + self._linger - time.monotonic()
+            if left > 0 and not self._full.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._full.wait()
+        return self._pop()
+
+    def close(self) -> None:
+        """No more messages will come: hand out the rest without lingering."""
+        self._closed = True
+        self._some.set()
+        self._full.set()
+
+    def drop(self, unwanted: Callable[[Message], bool]) -> int:
+        """Forget the waiting messages that the broker will send again; returns how many."""
+        kept = [message for message in self._waiting if not unwanted(message)]
+        dropped = len(self._waiting) - len(kept)
+        self._waiting = deque(kept)
+        self._bytes = sum(len(message.payload) for message in kept)
+        self._settle()
+        return dropped
+
+    def _pop(self) -> list[Message]:
+        waiting = self._waiting
+        batch = [waiting.popleft() for _ in range(min(len(waiting), self._batch_max))]
+        self._bytes -= sum(len(message.payload) for message in batch)
+        # What stays has waited while the last batch was written: it has lingered already.
+        self._settle()
+        return batch
+
+    def _settle(self) -> None:
+        if not self._closed:
+            if not self._waiting:
+                self._some.clear()
+            if len(self._waiting) < self._batch_max:
+                self._full.clear()
+        if self._pressed and self._bytes < RESUME_BYTES:
+            self._pressed = False
+            self.on_pressure(False)

@@ -1,0 +1,119 @@
+"""What is known of loads beside their samples, folded from many messages: newer fields win."""
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+from ingest.message import Message, Reading, Snapshot
+from shared.models import WireLoad
+
+# Another process, or a restored database, may know otherwise: what was committed is only trusted this long.
+_REMEMBER_SECONDS = 300.0
+
+
+class Known(NamedTuple):
+    """One row for ven_loads. Times in µs since the epoch; the last three come from snapshots alone."""
+
+    ven_id: str
+    load_id: str
+    ts: int
+    sampled: bool
+    load_type: str | None
+    name: str | None
+    capacity_kw: float | None
+    snapshot_ts: int | None = None
+    shed_capability_kw: float | None = None
+    used_power_kw: float | None = None
+
+
+class KnownLoads:
+    """Collects what a batch teaches of loads, leaving out what this process has lately committed.
+
+    Snapshots always count: their power is new each time. Of telemetry, only what describes a load is kept
+    here (the rest is in its samples), so the same list of loads again teaches nothing.
+    """
+
+    def __init__(self) -> None:
+        self._committed: dict[str, tuple[int, float]] = {}
+
+    def learn(self, messages: Iterable[Message]) -> tuple[list[Known], dict[str, int]]:
+        """Rows to write, by key, and what to `remember` once they are committed."""
+        rows: dict[tuple[str, str], Known] = {}
+        described: dict[str, int] = {}
+        for message in messages:
+            content = message.content
+            if isinstance(content, Snapshot):
+                for load in content.loads:
+                    _add(rows, _from_snapshot(content, load))
+            elif isinstance(content, Reading) and content.loads:
+                seen = hash(tuple([(x.load_id, x.type, x.name, x.capacity_kw) for x in content.loads]))
+                if seen != described.get(content.ven_id) and not self._remembers(content.ven_id, seen):
+                    described[content.ven_id] = seen
+                    for load in content.loads:
+                        _add(rows, _from_telemetry(content, load))
+        return [rows[key] for key in sorted(rows)], described
+
+    def remember(self, described: dict[str, int]) -> None:
+        """These VENs' descriptions are committed."""
+        until = time.monotonic() + _REMEMBER_SECONDS
+        for ven_id, seen in described.items():
+            self._committed[ven_id] = (seen, until)
+
+    def _remembers(self, ven_id: str, seen: int) -> bool:
+        committed = self._committed.get(ven_id)
+        return committed is not None and committed[0] == seen and time.monotonic() < committed[1]
+
+
+def _from_snapshot(snapshot: Snapshot, load: WireLoad) -> Known:
+    return Known(
+        snapshot.ven_id,
+        load.load_id or "",
+        snapshot.ts,
+        False,
+        load.type,
+        load.name,
+        load.capacity_kw,
+        snapshot.ts,
+        load.shed_capability_kw,
+        load.current_power_kw,
+    )
+
+
+def _from_telemetry(reading: Reading, load: WireLoad) -> Known:
+    return Known(reading.ven_id, load.load_id or "", reading.ts, True, load.type, load.name, load.capacity_kw)
+
+
+def _add(rows: dict[tuple[str, str], Known], new: Known) -> None:
+    key = (new.ven_id, new.load_id)
+    old = rows.get(key)
+    rows[key] = new if old is None else merge(old, new)
+
+
+def merge(old: Known, new: Known) -> Known:
+    """Both pieces of knowledge as one: the later one's fields, and the other's where it is silent.
+
+    The same rule as the ON CONFLICT of `learn_loads` in queries.sql.
+    """
+    later, earlier = (new, old) if new.ts > old.ts else (old, new)
+    old_at, new_at = old.snapshot_ts, new.snapshot_ts
+    heard = new_at is not None and (old_at is None or new_at > old_at)
+    fresh, stale = (new, old) if heard else (old, new)
+    return Known(
+        old.ven_id,
+        old.load_id,
+        later.ts,
+        old.sampled or new.sampled,
+        _either(later.load_type, earlier.load_type),
+        _either(later.name, earlier.name),
+        _either(later.capacity_kw, earlier.capacity_kw),
+        fresh.snapshot_ts,
+        _either(fresh.shed_capability_kw, stale.shed_capability_kw),
+        _either(fresh.used_power_kw, stale.used_power_kw),
+    )
+
+
+T = TypeVar("T")
+
+
+def _either(first: T | None, second: T | None) -> T | None:
+    return second if first is None else first

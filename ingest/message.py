@@ -1,0 +1,109 @@
+"""One MQTT message on its way through ingest. Times are microseconds since the Unix epoch, powers kW."""
+
+from enum import Enum
+from typing import Any
+
+from shared.models import WireLoad
+
+
+class Outcome(Enum):
+    """What came of a message; every message received gets exactly one."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class Reading:
+    """A decoded telemetry message: the VEN's panel at `ts`, its loads if it listed them (else None),
+    and its rows, ready for COPY."""
+
+    __slots__ = (
+        "battery_soc",
+        "event_id",
+        "loads",
+        "requested_reduction_kw",
+        "row",
+        "samples",
+        "shed_power_kw",
+        "ts",
+        "used_power_kw",
+        "ven_id",
+    )
+
+    ven_id: str
+    ts: int
+    used_power_kw: float
+    shed_power_kw: float
+    requested_reduction_kw: float | None
+    event_id: str | None
+    battery_soc: float | None
+    loads: list[WireLoad] | None
+    row: bytes
+    samples: list[bytes]
+
+
+class Snapshot:
+    """A decoded load snapshot: what the VEN knew of its loads at `ts`."""
+
+    __slots__ = ("loads", "ts", "ven_id")
+
+    def __init__(self, ven_id: str, ts: int, loads: list[WireLoad]) -> None:
+        self.ven_id = ven_id
+        self.ts = ts
+        self.loads = loads
+
+
+class StatusReport:
+    """A decoded status. `ts` is None when the message gave no time: then its arrival counts."""
+
+    __slots__ = ("details", "status", "ts", "ven_id")
+
+    def __init__(self, ven_id: str, ts: int | None, status: str, details: dict[str, Any]) -> None:
+        self.ven_id = ven_id
+        self.ts = ts
+        self.status = status
+        self.details = details
+
+
+class DeadLetter:
+    """A message that cannot be stored, and why, in words for a person."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+
+Content = Reading | Snapshot | StatusReport | DeadLetter
+
+
+class Message:
+    """A message as the broker delivered it, with what it turned out to be.
+
+    `generation` numbers the connection it came over: a packet id (`mid`) means nothing on another.
+    `payload` may be cut short when the message is too large to store; `size` is what it was.
+    """
+
+    __slots__ = ("content", "dup", "generation", "mid", "payload", "qos", "received_at", "size", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        mid: int,
+        dup: bool,
+        generation: int,
+        received_at: int,
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.size = len(payload)
+        self.qos = qos
+        self.mid = mid
+        self.dup = dup
+        self.generation = generation
+        self.received_at = received_at
+        self.content: Content = DeadLetter("not decoded")

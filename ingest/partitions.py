@@ -1,0 +1,42 @@
+"""Partitions of the raw tables, by UTC day: made ahead, and on demand for any day the contract accepts."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from shared.db import Connection
+from shared.logs import get_logger
+from shared.sql import load_blocks
+
+log = get_logger(__name__)
+
+SQL = load_blocks(Path(__file__).with_name("queries.sql"))
+DAY_US = 86_400_000_000
+
+
+class TooOldError(Exception):
+    """Readings from before `raw_from` (µs since the epoch): their days are rolled up and dropped."""
+
+    def __init__(self, raw_from: int) -> None:
+        super().__init__(raw_from)
+        self.raw_from = raw_from
+
+
+class Partitions:
+    """Remembers which days have partitions."""
+
+    def __init__(self) -> None:
+        self._made: set[int] = set()
+
+    def forget(self) -> None:
+        """Ask the database again: another process may have dropped partitions."""
+        self._made.clear()
+
+    async def ensure(self, connection: Connection, times: Iterable[int]) -> None:
+        """Make the partitions of every day among `times` (µs since the epoch), outside a transaction.
+
+        Raises TooOldError for a day that raw rows are not taken for any more.
+        """
+        for day in sorted({ts // DAY_US for ts in times} - self._made):
+            if not await connection.fetchval(SQL["make_raw_day"], day * DAY_US):
+                raise TooOldError(await connection.fetchval(SQL["raw_from"]))
+            self._made.add(day)

@@ -1,0 +1,154 @@
+-- What ingest's writer asks of the database besides COPY. Times cross as bigint microseconds since the
+-- Unix epoch (exact, and cheaper to bind than timestamps).
+
+-- name: insert_vens
+-- $1 text[]: VENs never seen before; $2 bigint[]: arrival
+INSERT INTO vens (ven_id, first_seen_at)
+SELECT u.ven_id, 'epoch'::timestamptz + u.at * interval '1 microsecond'
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, at)
+ORDER BY 1
+ON CONFLICT DO NOTHING
+
+-- name: update_vens
+-- $1 text[]: VENs heard from, sorted; $2 bigint[]: arrival; $3 bigint[]: ts of the latest reading, null: none;
+-- $4..$8: its used, shed, requested (kW), event, state of charge; $9 bigint[]: ts of the latest with loads
+UPDATE vens AS v SET
+    last_seen_at = greatest(v.last_seen_at, n.seen_at),
+    telemetry_ts = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.ts ELSE v.telemetry_ts END,
+    used_power_kw = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.used ELSE v.used_power_kw END,
+    shed_power_kw = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.shed ELSE v.shed_power_kw END,
+    requested_reduction_kw =
+        CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.requested ELSE v.requested_reduction_kw END,
+    event_id = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.event_id ELSE v.event_id END,
+    battery_soc = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.soc ELSE v.battery_soc END,
+    loads_ts = greatest(v.loads_ts, n.loads_ts)
+FROM (
+    SELECT u.ven_id, u.used, u.shed, u.requested, u.event_id, u.soc,
+           'epoch'::timestamptz + u.seen * interval '1 microsecond' AS seen_at,
+           'epoch'::timestamptz + u.ts * interval '1 microsecond' AS ts,
+           'epoch'::timestamptz + u.loads * interval '1 microsecond' AS loads_ts
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::text[],
+                $8::float8[], $9::bigint[]) AS u (ven_id, seen, ts, used, shed, requested, event_id, soc, loads)
+) AS n
+WHERE v.ven_id = n.ven_id
+
+-- name: learn_loads
+-- $1..$10: the columns of ven_loads, by key; a key stands once. The rule is that of known.merge.
+INSERT INTO ven_loads AS k (ven_id, load_id, ts, sampled, load_type, name, capacity_kw,
+                            snapshot_ts, shed_capability_kw, used_power_kw)
+SELECT u.ven_id, u.load_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond', u.sampled, u.load_type, u.name,
+       u.capacity_kw, 'epoch'::timestamptz + u.snapshot * interval '1 microsecond', u.shed_capability_kw,
+       u.used_power_kw
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::text[], $7::float8[],
+            $8::bigint[], $9::float8[], $10::float8[])
+     AS u (ven_id, load_id, ts, sampled, load_type, name, capacity_kw, snapshot, shed_capability_kw, used_power_kw)
+ON CONFLICT (ven_id, load_id) DO UPDATE SET
+    ts = greatest(k.ts, excluded.ts),
+    sampled = k.sampled OR excluded.sampled,
+    load_type = CASE WHEN excluded.ts > k.ts THEN coalesce(excluded.load_type, k.load_type)
+                     ELSE coalesce(k.load_type, excluded.load_type) END,
+    name = CASE WHEN excluded.ts > k.ts THEN coalesce(excluded.name, k.name)
+                ELSE coalesce(k.name, excluded.name) END,
+    capacity_kw = CASE WHEN excluded.ts > k.ts THEN coalesce(excluded.capacity_kw, k.capacity_kw)
+                       ELSE coalesce(k.capacity_kw, excluded.capacity_kw) END,
+    snapshot_ts = greatest(k.snapshot_ts, excluded.snapshot_ts),
+    shed_capability_kw =
+        CASE WHEN excluded.snapshot_ts > coalesce(k.snapshot_ts, '-infinity')
+             THEN coalesce(excluded.shed_capability_kw, k.shed_capability_kw)
+             ELSE coalesce(k.shed_capability_kw, excluded.shed_capability_kw) END,
+    used_power_kw =
+        CASE WHEN excluded.snapshot_ts > coalesce(k.snapshot_ts, '-infinity')
+             THEN coalesce(excluded.used_power_kw, k.used_power_kw)
+             ELSE coalesce(k.used_power_kw, excluded.used_power_kw) END
+WHERE excluded.snapshot_ts IS NOT NULL
+   OR (excluded.sampled AND NOT k.sampled)
+   OR (excluded.ts > k.ts AND (excluded.load_type, excluded.name, excluded.capacity_kw)
+                               IS DISTINCT FROM (k.load_type, k.name, k.capacity_kw))
+
+-- name: lock_statuses
+-- $1 text[]: VENs with new statuses → their current status. The lock makes two writers take turns.
+SELECT ven_id, status, (extract(epoch FROM status_at) * 1000000)::bigint AS status_at
+FROM vens
+WHERE ven_id = ANY ($1::text[])
+ORDER BY ven_id
+FOR UPDATE
+
+-- name: read_transitions
+-- $1 text[]: VENs; $2 bigint[]: their oldest new status → transitions from the last one before that on
+SELECT s.ven_id, s.status, (extract(epoch FROM s.recorded_at) * 1000000)::bigint AS recorded_at
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, oldest)
+JOIN LATERAL (
+    SELECT coalesce(max(p.recorded_at), '-infinity') AS since
+    FROM ven_statuses p
+    WHERE p.ven_id = u.ven_id AND p.recorded_at <= 'epoch'::timestamptz + u.oldest * interval '1 microsecond'
+) AS before ON true
+JOIN ven_statuses s ON s.ven_id = u.ven_id AND s.recorded_at >= before.since
+ORDER BY s.ven_id, s.recorded_at
+
+-- name: insert_statuses
+-- $1 text[]: VEN; $2 bigint[]: recorded at; $3 text[]: status; $4 text[]: details as JSON
+INSERT INTO ven_statuses (ven_id, recorded_at, status, details)
+SELECT u.ven_id, 'epoch'::timestamptz + u.at * interval '1 microsecond', u.status, u.details::jsonb
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS u (ven_id, at, status, details)
+
+-- name: update_statuses
+-- $1 text[]: VENs, sorted; $2 text[]: current status; $3 bigint[]: its time
+UPDATE vens AS v SET
+    status = u.status,
+    status_at = 'epoch'::timestamptz + u.at * interval '1 microsecond'
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (ven_id, status, at)
+WHERE v.ven_id = u.ven_id
+
+-- name: read_deliveries
+-- $1: client id; $2 integer[]: packet ids → what arrived under them last
+SELECT mid, message_sha256, (extract(epoch FROM arrived_at) * 1000000)::bigint AS arrived_at
+FROM status_deliveries
+WHERE client_id = $1 AND mid = ANY ($2::integer[])
+
+-- name: write_deliveries
+-- $1: client id; $2 integer[]: packet ids, each once; $3 bytea[]: sha256 of topic and payload;
+-- $4 bigint[]: first arrival
+INSERT INTO status_deliveries (client_id, mid, message_sha256, arrived_at)
+SELECT $1, u.mid, u.sha, 'epoch'::timestamptz + u.at * interval '1 microsecond'
+FROM unnest($2::integer[], $3::bytea[], $4::bigint[]) AS u (mid, sha, at)
+ON CONFLICT (client_id, mid) DO UPDATE
+    SET message_sha256 = excluded.message_sha256, arrived_at = excluded.arrived_at
+
+-- name: insert_dead_letters
+-- $1 bytea[]: sha256 of topic and payload, sorted, each once; $2 bigint[]: arrival; $3 bigint[]: times seen;
+-- $4 text[]: topic; $5 bytea[]: payload, cut; $6 bigint[]: its whole size in bytes; $7 text[]: error
+INSERT INTO dead_letters AS d (message_sha256, received_at, times_seen, topic, payload, payload_bytes, error)
+SELECT u.sha, 'epoch'::timestamptz + u.at * interval '1 microsecond', u.times, u.topic, u.payload, u.size, u.error
+FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[])
+     AS u (sha, at, times, topic, payload, size, error)
+ON CONFLICT (message_sha256) DO UPDATE
+    SET received_at = greatest(d.received_at, excluded.received_at), times_seen = d.times_seen + excluded.times_seen
+
+-- name: create_incoming
+-- Where telemetry goes first when some of it is stored already.
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming_telemetry (LIKE ven_telemetry) ON COMMIT DELETE ROWS
+
+-- name: merge_incoming
+-- → the keys that were not stored before
+INSERT INTO ven_telemetry
+SELECT * FROM incoming_telemetry
+ON CONFLICT DO NOTHING
+RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
+
+-- name: closing
+-- → how far buckets are closed, as µs; null: none is
+SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
+
+-- name: raw_from
+-- → how far back raw rows are taken, as µs; null: as far as the contract
+SELECT CASE WHEN isfinite(raw_from) THEN (extract(epoch FROM raw_from) * 1000000)::bigint END FROM rollup_state
+
+-- name: mark_dirty
+-- $1 bigint[]: starts of closed buckets; $2 text[]: the VENs that now have more rows in them
+INSERT INTO dirty_buckets (bucket, ven_id)
+SELECT 'epoch'::timestamptz + u.bucket * interval '1 microsecond', u.ven_id
+FROM unnest($1::bigint[], $2::text[]) AS u (bucket, ven_id)
+
+-- name: make_raw_day
+-- $1 bigint: start of a UTC day → whether it has partitions now; false when raw rows are not taken that far back
+SELECT make_raw_day('epoch'::timestamptz + $1::bigint * interval '1 microsecond')

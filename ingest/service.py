@@ -1,0 +1,112 @@
+"""The daemon: everything wired together, run until told to stop, stopped without losing anything."""
+
+import asyncio
+import contextlib
+import socket
+
+from ingest import http
+from ingest.decode import DecodeError, Decoder
+from ingest.inbox import Inbox
+from ingest.message import DeadLetter, Message
+from ingest.partitions import Partitions
+from ingest.settings import Settings
+from ingest.state import State
+from ingest.store import Store
+from ingest.subscriber import Subscriber
+from ingest.topics import TopicMap
+from ingest.writer import FlushSummary, Writer
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+# A stop takes 10 s at most: what is not written by then stays with the broker.
+_DRAIN_SECONDS = 7.0
+_DISCONNECT_SECONDS = 1.5
+_REPORT_SECONDS = 1.0
+
+
+class Service:
+    """One ingest process."""
+
+    def __init__(self, settings: Settings) -> None:
+        topics = TopicMap(settings.mqtt)
+        self._settings = settings
+        self._state = State()
+        self._decoder = Decoder(topics, settings.retention.raw_retention_days)
+        self._inbox = Inbox(settings.ingest.batch_max, settings.ingest.linger)
+        self._subscriber = Subscriber(
+            settings.mqtt, topics.filters, self._state, receive=self._receive, on_connack=self._forget_unacked
+        )
+        self._inbox.on_pressure = self._subscriber.press
+        store = Store(settings.mqtt.client_id, Partitions())
+        self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
+
+    async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Receive and store until `stop` is set, then write what is in hand, acknowledge and disconnect."""
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(http.serve(self._state, listener), name="http"),
+                tasks.create_task(self._report(), name="report"),
+            ]
+            subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
+            writer = tasks.create_task(self._writer.run(), name="writer")
+            await stop.wait()
+            await self._drain(subscriber, writer)
+            for task in background:
+                task.cancel()
+        self._say_flushes()
+        log.info("stopped", unwritten=len(self._inbox) + len(self._writer.in_hand))
+
+    async def _drain(self, subscriber: asyncio.Task[None], writer: asyncio.Task[None]) -> None:
+        log.info("stopping", waiting=len(self._inbox))
+        self._subscriber.stop()
+        self._inbox.close()
+        await _within(_DRAIN_SECONDS, writer)
+        self._subscriber.finish()
+        await _within(_DISCONNECT_SECONDS, subscriber)
+        await self._writer.close()
+
+    def _receive(self, message: Message) -> None:
+        try:
+            message.content = self._decoder.decode(message.topic, message.payload, message.received_at)
+        except DecodeError as exc:
+            message.content = DeadLetter(str(exc))
+        self._inbox.put(message)
+
+    def _forget_unacked(self, session_present: bool) -> None:
+        """With its session, the broker sends again all that was not acknowledged. Without, nothing."""
+        if session_present:
+            dropped = self._inbox.drop(lambda message: message.qos > 0)
+            if dropped:
+                log.info("awaiting_redelivery", messages=dropped)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(_REPORT_SECONDS)
+            self._say_flushes()
+
+    def _say_flushes(self) -> None:
+        in_hand = self._writer.in_hand
+        oldest = in_hand[0].received_at if in_hand else self._inbox.oldest_received_at
+        unacked = len(in_hand) + len(self._inbox)
+        age = self._state.show(unacked, oldest)
+        flushes, self._writer.flushes = self._writer.flushes, FlushSummary()
+        if flushes.batches:
+            log.info(
+                "flush",
+                messages=flushes.messages,
+                rows=flushes.rows,
+                batches=flushes.batches,
+                ms=round(flushes.seconds * 1000, 1),
+                unacked=unacked,
+                oldest_s=round(age, 3),
+            )
+        if flushes.sample:
+            error, topic, ven_id = flushes.sample
+            log.warning("dead_letters", messages=flushes.dead, reason=error, topic=topic, ven=ven_id)
+
+
+async def _within(seconds: float, task: asyncio.Task[None]) -> None:
+    with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(seconds):
+            await task

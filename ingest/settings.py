@@ -1,0 +1,28 @@
+"""The settings that ingest runs with."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from shared import config
+
+
+class Settings(Struct, frozen=True):
+    """Every kind of setting that ingest reads."""
+
+    db: config.Database
+    mqtt: config.Mqtt
+    ingest: config.Ingest
+    retention: config.Retention
+    log: config.Log
+
+
+def read(env: Mapping[str, str]) -> Settings:
+    """The settings in `env`; SettingsError with one line that names what is wrong."""
+    return Settings(
+        db=config.read(config.Database, env),
+        mqtt=config.read(config.Mqtt, env),
+        ingest=config.read(config.Ingest, env),
+        retention=config.read(config.Retention, env),
+        log=config.read(config.Log, env),
+    )

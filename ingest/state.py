@@ -1,0 +1,78 @@
+"""What ingest is doing just now: for /health, /metrics and the log."""
+
+import time
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ingest.message import Outcome
+
+
+class Metrics:
+    """The Prometheus families of the contract, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.received = Counter("ecs_ingest_received", "Messages whose outcome is known", registry=registry)
+        self.outcomes = {
+            Outcome.STORED: Counter("ecs_ingest_stored", "Messages stored", registry=registry),
+            Outcome.DUPLICATE: Counter("ecs_ingest_duplicate", "Messages already stored", registry=registry),
+            Outcome.DEAD_LETTERED: Counter(
+                "ecs_ingest_dead_lettered", "Messages that cannot be stored", registry=registry
+            ),
+        }
+        self.truncated = Counter(
+            "ecs_ingest_dead_letters_truncated", "Dead letters cut to 64 KiB", registry=registry
+        )
+        self.rows = Counter("ecs_ingest_rows", "Rows written to the raw tables", registry=registry)
+        self.flush_seconds = Histogram(
+            "ecs_ingest_flush_seconds",
+            "Time to write one batch",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=registry,
+        )
+        self.unacked = Gauge(
+            "ecs_ingest_unacked", "Messages received and not yet acknowledged", registry=registry
+        )
+        self.oldest = Gauge(
+            "ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them", registry=registry
+        )
+        self.database_up = Gauge(
+            "ecs_ingest_database_up", "1 while the database takes batches", registry=registry
+        )
+        self.mqtt_connected = Gauge(
+            "ecs_ingest_mqtt_connected", "1 while subscribed at the broker", registry=registry
+        )
+        self.rollup_lag = Gauge("ecs_rollup_lag_seconds", "Age of the rollups' watermark", registry=registry)
+        self.rollup_dirty = Gauge(
+            "ecs_rollup_dirty_buckets", "Closed buckets waiting to be redone", registry=registry
+        )
+
+
+@dataclass
+class State:
+    """What ingest waits for (None: nothing), and its figures."""
+
+    waiting_for_broker: str | None = "not yet connected"
+    waiting_for_database: str | None = "not yet connected"
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def problems(self) -> dict[str, str]:
+        """What ingest waits for, by server; empty when all is well."""
+        both = {"broker": self.waiting_for_broker, "database": self.waiting_for_database}
+        return {server: why for server, why in both.items() if why is not None}
+
+    def count(self, outcomes: dict[Outcome, int]) -> None:
+        """Note the outcomes of messages, once they are final."""
+        for outcome, messages in outcomes.items():
+            self.metrics.outcomes[outcome].inc(messages)
+        self.metrics.received.inc(sum(outcomes.values()))
+
+    def show(self, unacked: int, oldest_received_at: int | None) -> float:
+        """Bring the gauges up to date; returns the age of the oldest unacknowledged message in s."""
+        age = 0.0 if oldest_received_at is None else max(0.0, time.time() - oldest_received_at / 1e6)
+        self.metrics.unacked.set(unacked)
+        self.metrics.oldest.set(age)
+        self.metrics.database_up.set(self.waiting_for_database is None)
+        self.metrics.mqtt_connected.set(self.waiting_for_broker is None)
+        return age

@@ -1,0 +1,195 @@
+"""The connection to the broker: connect, subscribe, receive, acknowledge, reconnect with backoff."""
+
+import asyncio
+import contextlib
+import random
+import ssl
+import time
+from collections.abc import Callable
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ingest.message import Message
+from ingest.state import State
+from ingest.wire import Wire
+from shared.config import Mqtt
+from shared.errors import SettingsError
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+_BACKOFF_SECONDS = (0.2, 10.0)
+# Retained messages come with a new subscription only, not with every reconnect (MQTT 5, section 3.8.3.1).
+_RETAIN_ONLY_WHEN_NEW = 1
+_REFUSED = 0x80
+
+
+class Subscriber:
+    """Hands every message to `receive`; a message stays the broker's until `ack` says it is stored.
+
+    `on_connack(session_present)` is called at each CONNACK, before any message of the
+    new connection: with the session present the broker sends all unacknowledged messages again.
+    """
+
+    def __init__(
+        self,
+        settings: Mqtt,
+        filters: list[str],
+        state: State,
+        *,
+        receive: Callable[[Message], None],
+        on_connack: Callable[[bool], None],
+    ) -> None:
+        self._settings = settings
+        self._filters = filters
+        self._state = state
+        self._receive = receive
+        self._on_connack = on_connack
+        self._generation = 0
+        self._wire: Wire | None = None
+        self._last_received_at = 0
+        self._stop = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._pressed = False
+        self._tls = tls_context(settings)
+
+    def ack(self, messages: list[Message]) -> None:
+        """Acknowledge stored messages, but never by a packet id of an older connection."""
+        mids = [m.mid for m in messages if m.qos and m.generation == self._generation]
+        if self._wire is not None and mids:
+            self._wire.ack(mids)
+
+    def press(self, pressed: bool) -> None:
+        """Stop reading while too much waits, go on when it has been written."""
+        self._pressed = pressed
+        log.info("reading_paused" if pressed else "reading_resumed")
+        if self._wire is not None:
+            self._wire.pause() if pressed else self._wire.resume()
+
+    def stop(self) -> None:
+        """Receive nothing more; the connection stays for acknowledgements until `finish`."""
+        self._stop.set()
+        if self._wire is not None:
+            self._wire.pause()
+
+    def finish(self) -> None:
+        """Everything in hand is acknowledged: disconnect."""
+        self._drained.set()
+
+    async def run(self) -> None:
+        """Keep a subscribed connection until `finish`."""
+        delay = _BACKOFF_SECONDS[0]
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._connection()
+            except (aiomqtt.MqttError, OSError, ValueError) as exc:
+                self._wire = None
+                self._lost(exc)
+            if time.monotonic() - began > _BACKOFF_SECONDS[1]:
+                delay = _BACKOFF_SECONDS[0]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
+                    await self._stop.wait()
+            delay = min(delay * 2, _BACKOFF_SECONDS[1])
+
+    def _lost(self, exc: Exception) -> None:
+        why = str(exc) or type(exc).__name__
+        if self._state.waiting_for_broker != why:
+            log.warning("broker_lost", host=self._settings.host, port=self._settings.broker_port, why=why)
+        self._state.waiting_for_broker = why
+
+    async def _connection(self) -> None:
+        client = self._client()
+        self._wire = wire = Wire(client, self._on_publish, self._connected)
+        async with client:
+            if self._pressed:
+                wire.pause()
+            reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
+            refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
+            if refused:
+                raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
+            self._state.waiting_for_broker = None
+            log.info("subscribed", filters=self._filters, client_id=self._settings.client_id)
+            await self._until_finished(client)
+            self._wire = None
+
+    async def _until_finished(self, client: aiomqtt.Client) -> None:
+        """Wait for `finish`, or raise MqttError when the connection breaks."""
+        lost = client._disconnected  # noqa: SLF001 - aiomqtt shows it only through its message iterator
+        drained = asyncio.ensure_future(self._drained.wait())
+        try:
+            await asyncio.wait((lost, drained), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            drained.cancel()
+        if lost.done():
+            why = lost.exception()
+            raise aiomqtt.MqttError(f"connection lost: {why}" if why else "connection closed") from why
+
+    def _connected(self, session_present: bool) -> None:
+        self._generation += 1
+        log.info("broker_connected", host=self._settings.host, session_present=session_present)
+        self._on_connack(session_present)
+
+    def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool) -> None:
+        # Strictly rising, so that no two arrivals are the same instant even if the clock steps back.
+        self._last_received_at = max(time.time_ns() // 1000, self._last_received_at + 1)
+        self._receive(
+            Message(
+                topic,
+                payload,
+                qos=qos,
+                mid=mid,
+                dup=dup,
+                generation=self._generation,
+                received_at=self._last_received_at,
+            )
+        )
+
+    def _subscriptions(self) -> list[str]:
+        group = self._settings.shared_group
+        return [f"$share/{group}/{f}" if group else f for f in self._filters]
+
+    def _client(self) -> aiomqtt.Client:
+        settings = self._settings
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = settings.session_expiry
+        properties.ReceiveMaximum = settings.receive_maximum
+        return aiomqtt.Client(
+            settings.host,
+            settings.broker_port,
+            username=settings.username,
+            password=settings.password,
+            identifier=settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            # aiomqtt's default wipes the session at the first connect of every process.
+            clean_start=False,
+            keepalive=settings.keepalive,
+            properties=properties,
+            tls_context=self._tls,
+        )
+
+
+def tls_context(settings: Mqtt) -> ssl.SSLContext | None:
+    """The TLS side of the settings, None without MQTT_USE_TLS; SettingsError when a file is of no use."""
+    if not settings.use_tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_cert)
+        if settings.client_cert:
+            context.load_cert_chain(settings.client_cert, settings.client_key)
+    except OSError as exc:
+        raise SettingsError(f"MQTT_CA_CERT, MQTT_CLIENT_CERT or MQTT_CLIENT_KEY: {exc}") from exc
+    return context
+
+
+def _options() -> SubscribeOptions:
+    return SubscribeOptions(qos=1, retainHandling=_RETAIN_ONLY_WHEN_NEW)
+
+
+def _code(reason: object) -> int:
+    return reason.value if isinstance(reason, ReasonCode) else int(str(reason))

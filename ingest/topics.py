@@ -1,0 +1,71 @@
+"""Which kind of message a topic carries, and which VEN it names."""
+
+from enum import Enum
+
+from shared.config import Mqtt, split_list
+from shared.errors import SettingsError
+
+
+class Kind(Enum):
+    """The three kinds of message of the MQTT contract."""
+
+    TELEMETRY = "MQTT_TOPIC_METERING"
+    LOADS = "MQTT_TOPIC_LOADS"
+    STATUS = "MQTT_TOPIC_STATUS"
+
+
+class TopicMap:
+    """Maps a topic to its kind and to the level that the filter's first `+` matched."""
+
+    _CACHED_TOPICS = 50_000
+
+    def __init__(self, settings: Mqtt) -> None:
+        self._filters: list[tuple[Kind, list[str]]] = []
+        for kind, value in (
+            (Kind.TELEMETRY, settings.topic_metering),
+            (Kind.LOADS, settings.topic_loads),
+            (Kind.STATUS, settings.topic_status),
+        ):
+            for topic_filter in split_list(value):
+                self._filters.append((kind, _levels(kind, topic_filter)))
+        self._cache: dict[str, tuple[Kind, str | None] | None] = {}
+
+    @property
+    def filters(self) -> list[str]:
+        """Every filter to subscribe to, once."""
+        return list(dict.fromkeys("/".join(levels) for _, levels in self._filters))
+
+    def find(self, topic: str) -> tuple[Kind, str | None] | None:
+        """The kind of `topic` and the VEN id in it (None without a `+`); None if no filter matches."""
+        try:
+            return self._cache[topic]
+        except KeyError:
+            if len(self._cache) >= self._CACHED_TOPICS:
+                self._cache.clear()
+            found = self._cache[topic] = self._match(topic.split("/"))
+            return found
+
+    def _match(self, topic: list[str]) -> tuple[Kind, str | None] | None:
+        for kind, levels in self._filters:
+            if _matches(levels, topic):
+                named = topic[levels.index("+")] if "+" in levels else None
+                return kind, named
+        return None
+
+
+def _levels(kind: Kind, topic_filter: str) -> list[str]:
+    levels = topic_filter.split("/")
+    plain = all(level in ("+", "#") or not set(level) & {"+", "#"} for level in levels)
+    if not plain or "#" in levels[:-1]:
+        raise SettingsError(
+            f"{kind.value}: {topic_filter!r} is no MQTT topic filter: + and # stand for whole levels, # comes last"
+        )
+    return levels
+
+
+def _matches(levels: list[str], topic: list[str]) -> bool:
+    if levels[-1] == "#":
+        levels, topic = levels[:-1], topic[: len(levels) - 1]
+    return len(levels) == len(topic) and all(
+        level in ("+", part) for level, part in zip(levels, topic, strict=True)
+    )

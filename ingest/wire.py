@@ -1,0 +1,171 @@
+"""What ingest needs below the public face of aiomqtt 2.5 and paho-mqtt 2: manual acknowledgement, the
+session-present flag, and reading that costs microseconds a message.
+
+paho reads a packet's header byte by byte and builds a message object with MQTT 5 properties for each;
+aiomqtt wakes one task a message. Here one read from the socket is cut into all the packets it holds:
+PUBLISH goes straight to a callback, everything else to paho. PUBACKs of a batch are one write.
+Tests in tests/integration/test_wire.py pin what this relies on.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.enums import MQTTErrorCode
+
+_READ_BYTES = 256 * 1024
+_PUBLISH, _PUBACK = 0x30, 0x40
+# MQTT 5, section 2.1.4: a remaining length takes four bytes at most.
+_MAX_LENGTH_BYTES = 4
+
+# topic, payload, qos, packet id, dup
+OnPublish = Callable[[str, bytes, int, int, bool], None]
+OnConnack = Callable[[bool], None]
+
+
+class Wire:
+    """Takes over reading and acknowledging for one aiomqtt client, before it connects.
+
+    `on_connack(session_present)` comes before any message of the connection.
+    """
+
+    def __init__(self, client: aiomqtt.Client, on_publish: OnPublish, on_connack: OnConnack) -> None:
+        self._client = client
+        self._paho: PahoClient = client._client  # noqa: SLF001
+        self._on_publish = on_publish
+        self._buffer = bytearray()
+        self._paused: Any = None
+        self._paho.manual_ack_set(True)
+        self._paho.loop_read = self._read  # type: ignore[method-assign]
+        self._misc = self._paho.loop_misc
+        self._paho.loop_misc = self._loop_misc  # type: ignore[method-assign]
+        connected = self._paho.on_connect
+
+        def on_connect(paho: PahoClient, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+            if not reason.is_failure:
+                on_connack(flags.session_present)
+            if connected:
+                connected(paho, userdata, flags, reason, properties)  # type: ignore[call-arg]
+
+        self._paho.on_connect = on_connect
+
+    def ack(self, mids: list[int]) -> None:
+        """Send PUBACK for these packet ids, in this order, as one write."""
+        packets = b"".join(b"\x40\x02" + mid.to_bytes(2) for mid in mids)
+        self._paho._packet_queue(_PUBACK, packets, 0, 1)  # noqa: SLF001
+
+    def pause(self) -> None:
+        """Stop reading: the broker has to hold what it would send."""
+        sock = self._paho.socket()
+        if sock is not None and self._paused is None:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            self._paused = sock
+
+    def resume(self) -> None:
+        """Read again."""
+        sock, self._paused = self._paused, None
+        if sock is not None and sock.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
+
+    def _on_readable(self) -> None:
+        try:
+            self._paho.loop_read()
+        except Exception as exc:  # noqa: BLE001 - as aiomqtt does: whatever breaks reading ends the connection
+            if not self._client._disconnected.done():  # noqa: SLF001
+                self._client._disconnected.set_exception(exc)  # noqa: SLF001
+
+    def _loop_misc(self) -> MQTTErrorCode:
+        if self._paused is not None:
+            # The broker's answers to pings wait unread; that is no reason to give the connection up.
+            self._paho._last_bytes_received = time.monotonic()  # noqa: SLF001
+            self._paho._ping_t = 0.0  # noqa: SLF001
+        return self._misc()
+
+    def _read(self, max_packets: int = 1) -> MQTTErrorCode:
+        paho = self._paho
+        try:
+            data = paho._sock_recv(_READ_BYTES)  # noqa: SLF001
+        except BlockingIOError:
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        except OSError:
+            data = b""
+        if not data:
+            return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)  # noqa: SLF001
+        paho._last_bytes_received = time.monotonic()  # noqa: SLF001
+        self._buffer += data
+        try:
+            return self._take_packets()
+        except ValueError:
+            return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)  # noqa: SLF001
+
+    def _take_packets(self) -> MQTTErrorCode:
+        data = bytes(self._buffer)
+        start = 0
+        while (found := _packet(data, start)) is not None:
+            body, end = found
+            if data[start] & 0xF0 == _PUBLISH:
+                self._take_publish(data, data[start], body, end)
+            else:
+                rc = self._hand_to_paho(data[start], data[body:end])
+                if rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    return self._paho._loop_rc_handle(rc)  # noqa: SLF001
+            start = end
+        del self._buffer[:start]
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _take_publish(self, data: bytes, command: int, body: int, end: int) -> None:
+        qos = command >> 1 & 3
+        at = body + 2 + (data[body] << 8 | data[body + 1])
+        topic = data[body + 2 : at].decode(errors="replace")
+        mid = 0
+        if qos:
+            mid = data[at] << 8 | data[at + 1]
+            at += 2
+        if data[at]:
+            length, at = _variable(data, at, end)
+            at += length
+        else:
+            at += 1
+        self._on_publish(topic, data[at:end], qos, mid, bool(command & 8))
+
+    def _hand_to_paho(self, command: int, body: bytes) -> MQTTErrorCode:
+        packet = self._paho._in_packet  # noqa: SLF001
+        packet["command"], packet["packet"], packet["pos"] = command, bytearray(body), 0
+        packet["remaining_length"] = len(body)
+        try:
+            return self._paho._packet_handle()  # noqa: SLF001
+        finally:
+            packet["command"], packet["packet"], packet["remaining_length"] = 0, bytearray(), 0
+
+
+def _packet(data: bytes, start: int) -> tuple[int, int] | None:
+    """Where the body of the packet at `start` begins and ends; None while it has not all come."""
+    if start + 2 > len(data):
+        return None
+    length = data[start + 1]
+    body = start + 2
+    if length & 0x80:
+        try:
+            length, body = _variable(data, start + 1, len(data))
+        except IndexError:
+            return None
+    end = body + length
+    return (body, end) if end <= len(data) else None
+
+
+def _variable(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """A variable byte integer (MQTT 5, section 1.5.5) and where it ends; IndexError past `end`."""
+    value = shift = 0
+    for _ in range(_MAX_LENGTH_BYTES):
+        if at >= end:
+            raise IndexError
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError("malformed variable byte integer")

@@ -1,0 +1,30 @@
+"""TCP ports: whether one is free for us, whether something answers there."""
+
+import socket
+
+from shared.errors import StartupError
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 these are looked up, not bound
+
+
+def require_free(host: str, port: int, remedy: str) -> None:
+    """StartupError if a server could not listen on `port` of `host`; `remedy` says what to do then."""
+    listen(host, port, remedy).close()
+
+
+def accepts(host: str, port: int) -> bool:
+    """Whether something accepts connections there now; a server on every address is asked on loopback."""
+    try:
+        socket.create_connection((_ANY.get(host, host), port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def listen(host: str, port: int, remedy: str) -> socket.socket:
+    """A socket that listens on `port` of `host`; StartupError if it cannot: `remedy` says what to do then."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as exc:
+        raise StartupError(f"cannot listen on port {port} of {host} ({exc.strerror}): {remedy}") from exc
