@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -26,6 +26,7 @@ from shared.config import Database
 from shared.embedded.broker import CONFIG, EmbeddedBroker
 from shared.embedded.child import spawn, stop
 from shared.embedded.postgres import EmbeddedPostgres
+from shared.ports import accepts
 
 T = TypeVar("T")
 Address = tuple[str, int]
@@ -65,7 +66,7 @@ def broker_server() -> Iterator[Address]:
         container.with_volume_mapping(str(CONFIG), "/mosquitto/config/mosquitto.conf")
         with container:
             address = container.get_container_host_ip(), int(container.get_exposed_port(1883))
-            wait_until(lambda: accepts(address), timeout=30)
+            wait_until(lambda: accepts(*address), timeout=30)
             yield address
     else:
         with (
@@ -189,13 +190,6 @@ async def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"{explain()} (after {timeout:g} s)")
         await asyncio.sleep(_POLL_SECONDS)
-
-
-def accepts(address: Address) -> bool:
-    """Whether something listens there."""
-    with suppress(OSError), socket.create_connection(address, timeout=1):
-        return True
-    return False
 
 
 def free_port() -> int:

@@ -3,13 +3,13 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 from shared.embedded.child import last_line, spawn, stop
 from shared.errors import StartupError
+from shared.ports import accepts, require_free
 
 CONFIG = Path(__file__).with_name("mosquitto.conf")
 DEFAULT_PORT = 18830
@@ -20,6 +20,10 @@ _MISSING = (
     "mosquitto, the MQTT broker, is not installed: run `make broker`, install it yourself "
     "(apt-get install mosquitto, dnf install mosquitto, brew install mosquitto), "
     "or set MQTT_HOST to a broker you have"
+)
+_PORT_TAKEN = (
+    "the embedded broker wants it: stop the program that has it, choose another with --broker-port, "
+    "or set MQTT_HOST and MQTT_PORT if it is a broker for us"
 )
 
 
@@ -47,11 +51,7 @@ class EmbeddedBroker:
         program = find_mosquitto()
         if program is None:
             raise StartupError(_MISSING)
-        if _accepts(self.port):
-            raise StartupError(
-                f"port {self.port}, where the embedded broker would listen, is in use: stop the program that "
-                "uses it, or set MQTT_HOST and MQTT_PORT if it is a broker for us"
-            )
+        require_free(_HOST, self.port, _PORT_TAKEN)
         self.directory.mkdir(parents=True, exist_ok=True)
         config = self.directory / "mosquitto.conf"
         config.write_text(self._config(), encoding="utf-8")
@@ -80,19 +80,11 @@ class EmbeddedBroker:
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         while process.poll() is None:
-            if _accepts(self.port):
+            if accepts(_HOST, self.port):
                 return
             if time.monotonic() > deadline:
                 self.kill()
-                raise StartupError(f"the embedded broker does not answer on port {self.port}: see {self.log}")
+                raise StartupError(f"the embedded broker does not answer in time: see {self.log}")
             time.sleep(_POLL_SECONDS)
         self.process = None
         raise StartupError(f"the embedded broker did not start: {last_line(self.log)} (log: {self.log})")
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection((_HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    return True

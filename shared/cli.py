@@ -1,0 +1,154 @@
+"""The `ecs-backend` command."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared import logs, up
+from shared.config import Database, Log, environment, read
+from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
+from shared.errors import EcsError, SettingsError
+from shared.migrate import migrate
+
+_PROGRAM = "ecs-backend"
+_SETTINGS = (
+    "Settings come from the environment, or from a .env file in the working directory; "
+    ".env.example explains each."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0, 1 for a failure, 2 for wrong usage or settings."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "simulate":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return _run(options, rest)
+    except SettingsError as exc:
+        sys.stderr.write(f"{_PROGRAM}: {exc}\n")
+        return 2
+    except EcsError as exc:
+        sys.stderr.write(f"{_PROGRAM}: {exc}\n")
+        return 1
+
+
+def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    match options.command:
+        case "up":
+            return up.run(_up_options(options))
+        case "migrate":
+            return _migrate(options.rollback)
+        case "simulate":
+            return _become("fixtures", rest)
+        case service:
+            return _become(service, ())
+
+
+def _migrate(rollback: int) -> int:
+    env = environment()
+    logs.configure(read(Log, env), "migrate")
+    migrate(read(Database, env), rollback)
+    return 0
+
+
+def _become(module: str, arguments: Sequence[str]) -> int:
+    """Turn this process into `python -m <module>`: signals and the exit code are then its own."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 no shell is wanted
+
+
+def _up_options(options: argparse.Namespace) -> up.Options:
+    return up.Options(
+        data=options.data,
+        api_port=options.port,
+        broker_port=options.broker_port,
+        vens=options.vens,
+        interval=options.interval,
+        simulate=options.simulate,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description="Stores what VENs report over MQTT and serves it over REST.",
+        epilog=_SETTINGS,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_up(commands)
+    _add_migrate(commands)
+    for name, what in (
+        ("ingest", "Store what the broker delivers, until SIGTERM or Ctrl-C. Needs MQTT_HOST and DB_*."),
+        ("api", "Answer REST requests on API_HOST:API_PORT, until SIGTERM or Ctrl-C. Needs DB_*."),
+    ):
+        commands.add_parser(name, help=what, description=what, epilog=_SETTINGS)
+    commands.add_parser(
+        "simulate", help="Report as a fleet of simulated VENs. Needs MQTT_HOST.", add_help=False
+    )
+    return parser
+
+
+def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "Run everything here until Ctrl-C: PostgreSQL, a broker, ingest, the api, a simulated fleet."
+    parser = commands.add_parser(
+        "up",
+        help=what,
+        description=f"{what} Data stays in a directory and the next run goes on with it. With DB_HOST or "
+        "MQTT_HOST set, those servers are used instead of embedded ones, and no fleet is simulated unless "
+        "asked for.",
+        epilog=_SETTINGS,
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path(".data"), help="where data is kept (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=_port, help="port of the api (default: API_PORT, or 8000)")
+    parser.add_argument(
+        "--broker-port",
+        type=_port,
+        default=BROKER_PORT,
+        help="of the embedded broker (default: %(default)s)",
+    )
+    parser.add_argument("--vens", type=_count, help=f"how many VENs to simulate (default: {up.VENS})")
+    parser.add_argument(
+        "--interval", type=_seconds, help=f"s between two reports of a VEN (default: {up.INTERVAL_SECONDS:g})"
+    )
+    parser.add_argument(
+        "--simulate",
+        action=argparse.BooleanOptionalAction,
+        help="simulate a fleet, or none (default: see above)",
+    )
+
+
+def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "Bring the database's schema to this version. Needs DB_*; waits DB_TIMEOUT for the server."
+    parser = commands.add_parser("migrate", help=what, description=what, epilog=_SETTINGS)
+    parser.add_argument(
+        "--rollback", type=_count, default=0, metavar="N", help="undo the newest N migrations instead"
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a time above 0 s")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port: 1 to 65535")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

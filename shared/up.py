@@ -1,0 +1,223 @@
+"""`ecs-backend up`: every service on this machine, started in order, watched, stopped in reverse order."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple, NoReturn, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from shared import config, logs
+from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
+from shared.embedded.broker import EmbeddedBroker
+from shared.embedded.child import spawn, stop
+from shared.embedded.postgres import EmbeddedPostgres
+from shared.errors import EcsError, StartupError
+from shared.migrate import migrate
+from shared.ports import accepts, require_free
+
+VENS = 25
+INTERVAL_SECONDS = 5.0
+_DATABASE = "ecs"
+_STOP_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What says where a server is and how to log in. A .env written for other servers must not reach ours.
+_DATABASE_LOGIN = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "DB_SSLMODE")
+_BROKER_LOGIN = (
+    *("MQTT_HOST", "MQTT_PORT", "MQTT_USERNAME", "MQTT_PASSWORD"),
+    *("MQTT_USE_TLS", "MQTT_CA_CERT", "MQTT_CLIENT_CERT", "MQTT_CLIENT_KEY"),
+)
+
+S = TypeVar("S", bound=Struct)
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What the command line asks for; None: the default, which for `simulate` depends on the servers."""
+
+    data: Path
+    broker_port: int = BROKER_PORT
+    api_port: int | None = None
+    vens: int | None = None
+    interval: float | None = None
+    simulate: bool | None = None
+
+
+class Child(NamedTuple):
+    """A running program, and where a person finds what it said."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: str = "its lines above"
+
+    def require_alive(self) -> None:
+        """EcsError that says how it ended, if it did."""
+        code = self.process.poll()
+        if code is not None:
+            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+            raise EcsError(f"{self.name} ended ({how}), so the rest is stopped too: see {self.log}")
+
+
+class _Stop(BaseException):
+    """SIGINT, SIGTERM or SIGHUP came. Like KeyboardInterrupt it is no Exception: nothing may swallow it."""
+
+
+def run(options: Options) -> int:
+    """Run everything until a signal asks to stop (0). SettingsError, StartupError or EcsError otherwise.
+
+    Whichever it is, everything is stopped again when this returns or raises.
+    """
+    env = config.environment()
+    logs.configure(config.read(config.Log, env), "up")
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        with ExitStack() as stack:
+            Services(options, env, stack).run()
+    except _Stop:
+        _say("Stopped. The next run goes on with the data.")
+    return 0
+
+
+class Services:
+    """The services of one run. `env` is what the children get: all settings, with those of our servers."""
+
+    def __init__(self, options: Options, env: dict[str, str], stack: ExitStack) -> None:
+        self._options = options
+        self._data = options.data.resolve()
+        self._stack = stack
+        self._children: list[Child] = []
+        self._postgres = EmbeddedPostgres(self._data / "postgres") if "DB_HOST" not in env else None
+        self._broker = (
+            EmbeddedBroker(self._data / "broker", options.broker_port) if "MQTT_HOST" not in env else None
+        )
+        self._env = dict(env)
+        if self._postgres:
+            self._use_login(_DATABASE_LOGIN, self._postgres.settings(_DATABASE))
+        if self._broker:
+            self._use_login(_BROKER_LOGIN, config.Mqtt(host=self._broker.host, port=self._broker.port))
+        if options.api_port:
+            self._env["API_PORT"] = str(options.api_port)
+        for kind in (config.Mqtt, config.Retention, config.Dashboard):
+            self._read(kind)
+        self._database = self._read(config.Database)
+        self._api = self._read(config.Api)
+        self._ingest = self._read(config.Ingest)
+
+    def run(self) -> NoReturn:
+        """Start everything, say so, and watch it. Ends by EcsError, or by what the signal handler raises."""
+        self._stack.enter_context(_only_one(self._data))
+        remedy = "stop the program that has it, or choose another with"
+        require_free(self._api.host, self._api.port, f"the api wants it; {remedy} --port or API_PORT")
+        require_free(
+            self._ingest.http_host, self._ingest.http_port, f"ingest wants it; {remedy} INGEST_HTTP_PORT"
+        )
+        self._start_servers()
+        migrate(self._database)
+        self._spawn("ingest", self._ingest.http_host, self._ingest.http_port)
+        self._spawn("api", self._api.host, self._api.port)
+        _say(self._what_runs())
+        if self._wants_fleet():
+            self._spawn_fleet()
+        while True:
+            for child in self._children:
+                child.require_alive()
+            time.sleep(_POLL_SECONDS)
+
+    def _use_login(self, names: tuple[str, ...], settings: Struct) -> None:
+        # Set to nothing, a variable hides the one in .env from the children.
+        given = msgspec.to_builtins(settings)
+        self._env.update({name: "" if given[name] is None else str(given[name]).lower() for name in names})
+
+    def _read(self, kind: type[S]) -> S:
+        return config.read(kind, {name: value for name, value in self._env.items() if value})
+
+    def _start_servers(self) -> None:
+        for name, server in (("postgres", self._postgres), ("broker", self._broker)):
+            if server:
+                self._stack.callback(server.stop)
+                server.start(self._database.timeout)
+                if server.process:
+                    self._children.append(Child(name, server.process, str(server.log)))
+        if self._postgres:
+            self._postgres.create_database(_DATABASE)
+
+    def _spawn(self, module: str, host: str, port: int) -> None:
+        """Start `python -m <module>` and wait, DB_TIMEOUT at most, until it listens."""
+        child = self._spawn_child(module, [module])
+        deadline = time.monotonic() + self._database.timeout
+        while not accepts(host, port):
+            child.require_alive()
+            if time.monotonic() > deadline:
+                raise StartupError(f"{module} does not listen on port {port} in time: see its lines above")
+            time.sleep(_POLL_SECONDS)
+
+    def _wants_fleet(self) -> bool:
+        if self._options.simulate is not None:
+            return self._options.simulate
+        described = self._options.vens is not None or self._options.interval is not None
+        return described or (self._postgres is not None and self._broker is not None)
+
+    def _spawn_fleet(self) -> None:
+        vens, interval = self._options.vens or VENS, self._options.interval or INTERVAL_SECONDS
+        _say(f"  fleet      {vens} simulated VENs, a report of each every {interval:g} s\n")
+        self._spawn_child("fleet", ["fixtures", "--vens", str(vens), "--interval", str(interval)])
+
+    def _spawn_child(self, name: str, arguments: list[str]) -> Child:
+        process = spawn([sys.executable, "-m", *arguments], env=self._env)
+        self._stack.callback(stop, process, signal.SIGTERM, _STOP_TIMEOUT_SECONDS)
+        self._children.append(Child(name, process))
+        return self._children[-1]
+
+    def _what_runs(self) -> str:
+        mqtt = self._read(config.Mqtt)
+        api = f"http://{self._api.host}:{self._api.port}"
+        logged = [f"  (log: {server.log})" if server else "" for server in (self._postgres, self._broker)]
+        return f"""
+ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
+
+  curl {api}/api/stats/network
+  curl {api}/api/vens/ven-101/loads
+  curl '{api}/api/stats/network/history?granularity=1m'
+
+  api        {api}/docs
+  ingest     http://{self._ingest.http_host}:{self._ingest.http_port}/health and /metrics
+  postgres   host={self._database.host} user={self._database.user} dbname={self._database.name}{logged[0]}
+  broker     {mqtt.host}:{mqtt.broker_port}{logged[1]}"""
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Hold the data directory, or raise StartupError that names who holds it."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            lock.seek(0)
+            raise StartupError(
+                f"process {lock.read().strip()} already runs on {data}: stop it, or choose another --data"
+            ) from exc
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _stop(*_: object) -> NoReturn:
+    # Once is enough: a second Ctrl-C must not interrupt the stopping.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise _Stop
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
