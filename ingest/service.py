@@ -7,6 +7,7 @@ import socket
 from ingest import http
 from ingest.decode import DecodeError, Decoder
 from ingest.inbox import Inbox
+from ingest.leader import Leader
 from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
 from ingest.settings import Settings
@@ -40,6 +41,7 @@ class Service:
         self._inbox.on_pressure = self._subscriber.press
         store = Store(settings.mqtt.client_id, Partitions())
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
+        self._leader = Leader(settings.db, settings.retention, self._state)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Receive and store until `stop` is set, then write what is in hand, acknowledge and disconnect."""
@@ -47,6 +49,7 @@ class Service:
             background = [
                 tasks.create_task(http.serve(self._state, listener), name="http"),
                 tasks.create_task(self._report(), name="report"),
+                tasks.create_task(self._leader.run(), name="leader"),
             ]
             subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
             writer = tasks.create_task(self._writer.run(), name="writer")

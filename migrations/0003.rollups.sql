@@ -34,6 +34,9 @@ CREATE TABLE load_power_5m (
     PRIMARY KEY (ven_id, load_id, bucket)
 ) PARTITION BY RANGE (bucket);
 
+CREATE INDEX ven_power_5m_bucket ON ven_power_5m USING brin (bucket) WITH (pages_per_range = 32);
+CREATE INDEX load_power_5m_bucket ON load_power_5m USING brin (bucket) WITH (pages_per_range = 32);
+
 -- One row. closing: writers mark what they store before it as dirty; watermark (<= closing): buckets before
 -- it are rolled up; raw_from: raw rows before it may be gone and are not taken any more.
 CREATE TABLE rollup_state (

@@ -1,0 +1,105 @@
+"""One of the ingest processes leads: it makes partitions, rolls up and drops. Another takes over when it dies."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from ingest import retention, rollup
+from ingest.faults import explain
+from ingest.partitions import Partitions
+from ingest.state import State
+from shared import db
+from shared.config import Database, Retention
+from shared.db import Connection
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+_ADVISORY_LOCK = 0x6C656164
+_TICK_SECONDS = 5.0
+_UPKEEP_SECONDS = 600.0
+_LOCK_SECONDS = 5
+_RAW_DAYS_AHEAD = 2
+_ROLLUP_MONTHS_AHEAD = 1
+
+
+class Leader:
+    """Runs in every ingest process; works only while its session holds the advisory lock."""
+
+    def __init__(self, settings: Database, keep: Retention, state: State) -> None:
+        self._settings = settings
+        self._keep = keep
+        self._state = state
+        self._connection: Connection | None = None
+        self._leads = False
+        self._upkeep_at = 0.0
+        self._complaint: str | None = None
+
+    async def run(self) -> None:
+        """Lead whenever nobody else does, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._tick()
+                    self._complaint = None
+                except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+                    await self._stumble(exc)
+                await asyncio.sleep(_TICK_SECONDS)
+        finally:
+            if self._connection is not None:
+                self._connection.terminate()
+
+    async def _tick(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection, self._leads = await self._connect(), False
+        if not self._leads:
+            self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_LOCK)
+            self._upkeep_at = 0.0
+            if self._leads:
+                log.info("leading")
+        if self._leads:
+            await self._lead(self._connection)
+        await self._show(self._connection)
+
+    async def _lead(self, connection: Connection) -> None:
+        now = datetime.now(UTC)
+        upkeep = time.monotonic() >= self._upkeep_at
+        if upkeep:
+            await make_partitions_ahead(connection, now)
+        await rollup.roll_up(connection, now)
+        if upkeep:
+            await retention.drop_expired(connection, now, self._keep)
+            self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
+
+    async def _show(self, connection: Connection) -> None:
+        watermark, dirty = await connection.fetchrow(rollup.SQL["progress"]) or (None, 0)
+        if watermark is not None:
+            self._state.metrics.rollup_lag.set(time.time() - watermark)
+        self._state.metrics.rollup_dirty.set(dirty)
+
+    async def _stumble(self, error: BaseException) -> None:
+        why = explain(error)
+        if why != self._complaint:
+            log.warning("leader_waits", why=why, error=type(error).__name__)
+        self._complaint = why
+        # A fresh session: the lock is given up with the old one, and whoever is well may lead.
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _connect(self) -> Connection:
+        return await db.connect(
+            self._settings,
+            application="ecs-ingest-leader",
+            server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", "jit": "off", "timezone": "UTC"},
+        )
+
+
+async def make_partitions_ahead(connection: Connection, now: datetime) -> None:
+    """Make the partitions that the next days and weeks will need."""
+    days = [now + timedelta(days=n) for n in range(-1, _RAW_DAYS_AHEAD + 1)]
+    await Partitions().ensure(connection, [round(day.timestamp() * 1e6) for day in days])
+    for month in range(_ROLLUP_MONTHS_AHEAD + 1):
+        await connection.execute(rollup.SQL["make_rollup_month"], now + timedelta(days=31 * month))

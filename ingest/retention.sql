@@ -1,0 +1,50 @@
+-- What is dropped, and when. Partition bounds are read back from the catalog's own words.
+
+-- name: expired_days
+-- $1: raw rows before this have outlived RAW_RETENTION_DAYS → the latest end of a day that may go: wholly
+-- older, and rolled up; null: none
+SELECT max(ends)
+FROM (
+    SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz AS ends
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'ven_telemetry'::regclass
+) AS days, rollup_state
+WHERE ends <= $1 AND ends <= watermark
+
+-- name: move_raw_from
+-- $1: raw rows before this are not taken any more. The lock is that of make_raw_day.
+WITH locked AS (SELECT pg_advisory_xact_lock(1701016949))
+UPDATE rollup_state SET raw_from = greatest(raw_from, $1::timestamptz) FROM locked
+
+-- name: dirty_before
+-- $1 → whether a bucket before it waits to be redone
+SELECT EXISTS (SELECT FROM dirty_buckets WHERE bucket < $1)
+
+-- name: expired_partitions
+-- $1 text: a partitioned table; $2: what ends by then has expired → the statements that drop each, in order
+SELECT c.relname AS partition, i.inhdetachpending AS half_detached,
+       format('COMMENT ON TABLE %I IS ''expired''', c.relname) AS comment,
+       format('ALTER TABLE %s DETACH PARTITION %I CONCURRENTLY', i.inhparent::regclass, c.relname) AS detach,
+       format('ALTER TABLE %s DETACH PARTITION %I FINALIZE', i.inhparent::regclass, c.relname) AS finalize,
+       format('DROP TABLE %I', c.relname) AS drop
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = $1::text::regclass
+  AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz <= $2
+ORDER BY c.relname
+
+-- name: detached_partitions
+-- $1 text: a partitioned table → former partitions that were detached to be dropped: the drop was cut short
+SELECT c.relname AS partition, format('DROP TABLE %I', c.relname) AS drop
+FROM pg_class c
+WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = $1::text::regclass)
+  AND c.relname ~ ('^' || $1 || '_\d{8}$') AND obj_description(c.oid, 'pg_class') = 'expired'
+  AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+
+-- name: delete_network
+-- $1: network rollups before this have outlived ROLLUP_RETENTION_DAYS
+WITH minutes AS (DELETE FROM network_power_1m WHERE bucket < $1)
+DELETE FROM network_power_5m WHERE bucket < $1
+
+-- name: delete_dead_letters
+-- $1: dead letters not seen since have outlived DEAD_LETTER_RETENTION_DAYS
+DELETE FROM dead_letters WHERE received_at < $1
