@@ -1,0 +1,189 @@
+"""One batch to the database: exact rows, whatever is sent twice."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ingest.message import Message, Outcome
+from ingest.partitions import Partitions
+from ingest.store import Store
+from shared import db
+from shared.config import Database
+from shared.db import Connection
+from tests.samples import message, reading, snapshot, status
+
+S, D, L = Outcome.STORED, Outcome.DUPLICATE, Outcome.DEAD_LETTERED
+NOW = float(int(time.time()))
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    made = await db.connect(database, application="test")
+    yield made
+    await made.close()
+
+
+class Writing:
+    """A store as one ingest process keeps it."""
+
+    def __init__(self, connection: Connection, client_id: str = "c1") -> None:
+        self.connection = connection
+        self.store = Store(client_id, Partitions())
+
+    async def __call__(self, *batch: Message, merge: bool = False) -> list[Outcome]:
+        await self.store.prepare(self.connection)
+        return await self.store.write(self.connection, batch, merge=merge)
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self.connection.fetch(query)]
+
+
+@pytest.fixture
+def write(connection: Connection) -> Writing:
+    return Writing(connection)
+
+
+async def test_a_reading_is_stored_as_sent_with_its_samples(write: Writing) -> None:
+    loads = [
+        {"loadId": "b", "name": "Wärme", "type": "hvac", "capacityKw": 7.5, "currentPowerKw": 0.82}
+        | {"shedCapabilityKw": 0.5, "shedPowerKw": 0.1, "enabled": True},
+        {"id": "a", "currentPowerKw": -1.1},
+    ]
+    sent = reading(
+        "v1", NOW + 0.25, 2.73, shedPowerKw=0.62, requestedReductionKw=1.0, eventId="e", loads=loads
+    )
+    assert await write(sent) == [S]
+    ((ven, ts, used, shed, requested, event, soc, payload, received),) = await write.rows(
+        "SELECT ven_id, extract(epoch FROM ts)::float8, used_power_kw, shed_power_kw, requested_reduction_kw,"
+        " event_id, battery_soc, payload::text, (extract(epoch FROM received_at) * 1000000)::bigint"
+        " FROM ven_telemetry"
+    )
+    assert (ven, ts, used, shed, requested, event, soc) == ("v1", NOW + 0.25, 2.73, 0.62, 1.0, "e", None)
+    assert payload == sent.payload.decode()
+    assert received == sent.received_at
+    assert await write.rows("SELECT * FROM ven_load_samples ORDER BY load_id") == await write.rows(
+        f"SELECT 'v1', to_timestamp({NOW + 0.25}), 'a', null::text, null::text, -1.1::float8, null::float8,"
+        " null::float8, null::float8"
+        f" UNION ALL SELECT 'v1', to_timestamp({NOW + 0.25}), 'b', 'hvac', 'Wärme', 0.82, 0.1, 0.5, 7.5"
+    )
+
+
+async def test_the_first_of_two_readings_with_one_key_stays(write: Writing) -> None:
+    first, second = reading("v", NOW, 1, loads={"a": 1}), reading("v", NOW, 2, loads={"a": 2, "b": 2})
+    assert await write(first, second, reading("v", NOW + 1, 3)) == [S, D, S]
+    assert await write.rows("SELECT used_power_kw FROM ven_telemetry ORDER BY ts") == [(1,), (3,)]
+    assert await write.rows("SELECT load_id, used_power_kw FROM ven_load_samples") == [("a", 1)]
+
+
+async def test_a_reading_stored_before_is_found_and_its_samples_are_not_stored_again(write: Writing) -> None:
+    await write(reading("v", NOW, 1, loads={"a": 1}))
+    again = [reading("v", NOW, 9, loads={"a": 9, "b": 9}), reading("w", NOW, 2, loads={"a": 2})]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await write(*again)
+    assert await write(*again, merge=True) == [D, S]
+    assert await write.rows("SELECT ven_id, used_power_kw FROM ven_load_samples ORDER BY 1") == [
+        ("v", 1),
+        ("w", 2),
+    ]
+    # What the duplicate said of its loads must not become the VEN's latest list.
+    assert await write.rows("SELECT ven_id, used_power_kw FROM vens ORDER BY 1") == [("v", 1), ("w", 2)]
+
+
+async def test_the_latest_reading_is_replaced_only_by_a_newer_one(write: Writing) -> None:
+    await write(reading("v", NOW, 5, loads={"a": 1}, eventId="e", batterySoc=0.5))
+    await write(reading("v", NOW - 60, 1, loads={"b": 1}))
+    latest = "SELECT used_power_kw, event_id, extract(epoch FROM loads_ts)::float8 FROM vens"
+    assert await write.rows(latest) == [(5, "e", NOW)]
+    await write(reading("v", NOW + 60, 7))
+    assert await write.rows(latest) == [(7, None, NOW)]
+    await write(reading("v", NOW + 120, 8, loads=[]), reading("v", NOW + 90, 6, loads={"a": 1}))
+    assert await write.rows(latest) == [(8, None, NOW + 120)]
+
+
+async def test_a_snapshot_teaches_but_stores_no_sample_and_is_no_sign_of_life(write: Writing) -> None:
+    taught = snapshot("v", NOW, {"id": "a", "type": "hvac", "currentPowerKw": 1, "shedCapabilityKw": 0.5})
+    assert await write(taught) == [S]
+    assert await write(taught) == [S]
+    assert await write.rows("SELECT count(*) FROM ven_load_samples") == [(0,)]
+    assert await write.rows(
+        "SELECT load_type, used_power_kw, shed_capability_kw, sampled FROM ven_loads"
+    ) == [("hvac", 1, 0.5, False)]
+    assert await write.rows("SELECT ven_id, last_seen_at FROM vens") == [("v", None)]
+
+
+async def test_loads_are_known_by_the_newest_message_that_says_so(write: Writing) -> None:
+    full = [{"id": "a", "type": "old", "name": "n", "capacityKw": 1, "currentPowerKw": 1}]
+    await write(reading("v", NOW, 1, loads=full))
+    await write(
+        snapshot("v", NOW + 5, {"id": "a", "type": "new", "currentPowerKw": 3, "shedCapabilityKw": 2})
+    )
+    await write(snapshot("v", NOW - 5, {"id": "a", "type": "older", "currentPowerKw": 9, "capacityKw": 9}))
+    await write(reading("v", NOW + 1, 1, loads=[{**full[0], "type": "late"}]))
+    assert await write.rows(
+        "SELECT load_type, name, capacity_kw, used_power_kw, shed_capability_kw, sampled,"
+        " extract(epoch FROM ts)::float8, extract(epoch FROM snapshot_ts)::float8 FROM ven_loads"
+    ) == [("new", "n", 1, 3, 2, True, NOW + 5, NOW + 5)]
+
+
+async def test_statuses_are_transitions(write: Writing) -> None:
+    batch = [status("v", s, NOW + n) for n, s in enumerate(("online", "online", "offline"))]
+    assert await write(*batch) == [S, D, S]
+    assert await write(*batch) == [D, D, D]
+    assert await write(status("v", "ready", NOW - 9), status("v", "offline", NOW + 9)) == [S, D]
+    assert await write.rows("SELECT status FROM ven_statuses ORDER BY recorded_at") == [
+        ("ready",),
+        ("online",),
+        ("offline",),
+    ]
+    assert await write.rows("SELECT status, extract(epoch FROM status_at)::float8 FROM vens") == [
+        ("offline", NOW + 9)
+    ]
+
+
+async def test_a_status_without_a_time_delivered_again_keeps_its_first_arrival(write: Writing) -> None:
+    def batch(at: float, **delivery: Any) -> list[Message]:
+        return [
+            status("v", s, received_at=at + n, mid=7 + n, **delivery)
+            for n, s in enumerate(("online", "online", "offline", "online"))
+        ]
+
+    assert await write(*batch(NOW)) == [S, D, S, S]
+    before = await write.rows("SELECT recorded_at, status FROM ven_statuses ORDER BY 1")
+    assert await write(*batch(NOW + 100, dup=True)) == [D, D, D, D]
+    assert await write.rows("SELECT recorded_at, status FROM ven_statuses ORDER BY 1") == before
+    # The same words in a delivery of their own are news.
+    assert await write(status("v", "offline", received_at=NOW + 200, mid=9)) == [S]
+
+
+async def test_dead_letters_are_one_row_for_the_same_message_and_cut_at_64_kib(write: Writing) -> None:
+    big, small = b"\xff" * 70_000, b"{}"
+    batch = [message("volttron/metering", p) for p in (big, small, small)]
+    assert await write(*batch) == [L, L, L]
+    assert await write(batch[1]) == [L]
+    assert await write.rows(
+        "SELECT length(payload), payload_bytes, times_seen, topic FROM dead_letters ORDER BY payload_bytes"
+    ) == [(2, 2, 3, "volttron/metering"), (65536, 70_000, 1, "volttron/metering")]
+
+
+async def test_any_day_the_contract_accepts_gets_its_partition(write: Writing) -> None:
+    assert (
+        await write(reading("v", NOW - 29 * 86400, 1), reading("v", NOW + 3500, 1), reading("v", NOW, 1))
+        == [S] * 3
+    )
+
+
+async def test_two_processes_make_the_same_partition_at_once(database: Database) -> None:
+    import asyncio
+
+    connections = [await db.connect(database, application="test") for _ in range(4)]
+    writers = [Writing(c, f"c{n}") for n, c in enumerate(connections)]
+    days = [NOW - 86400 * n for n in range(5)]
+    outcomes = await asyncio.gather(
+        *(w(*(reading(f"v{n}", day, 1) for day in days)) for n, w in enumerate(writers))
+    )
+    assert outcomes == [[S] * 5] * 4
+    for connection in connections:
+        await connection.close()

@@ -1,0 +1,79 @@
+"""Messages for tests: the field's own, and made ones."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ingest.decode import DecodeError, Decoder
+from ingest.message import DeadLetter, Message
+from ingest.topics import TopicMap
+from shared.config import Mqtt
+
+MQTT = Mqtt(host="unused")
+RETENTION_DAYS = 30
+DECODER = Decoder(TopicMap(MQTT), RETENTION_DAYS)
+
+
+class Sample(NamedTuple):
+    """One line of messages.jsonl, with its times filled in."""
+
+    topic: str
+    payload: bytes
+    expect: str
+
+
+def field_samples(now: float | None = None) -> list[Sample]:
+    """Messages as firmware in the field sends them, and what must come of each."""
+    now = time.time() if now is None else now
+    iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    replaced = {"NOW": int(now), "NOW_MS": int(now * 1000), "NOW_ISO": iso}
+    lines = (Path(__file__).parent / "messages.jsonl").read_text(encoding="utf-8").splitlines()
+    samples = []
+    for line in lines:
+        entry = json.loads(line)
+        payload = entry["payload"]
+        if isinstance(payload, dict):
+            payload = {k: replaced.get(v, v) if isinstance(v, str) else v for k, v in payload.items()}
+        samples.append(Sample(entry["topic"], json.dumps(payload).encode(), entry["expect"]))
+    return samples
+
+
+def telemetry(ven_id: str, ts: float, used: float, **fields: Any) -> bytes:
+    """A telemetry payload; `loads` as {id: kW} or a list of full loads."""
+    loads = fields.pop("loads", None)
+    if isinstance(loads, dict):
+        loads = [{"id": load_id, "currentPowerKw": power} for load_id, power in loads.items()]
+    body = {"venId": ven_id, "timestamp": ts, "usedPowerKw": used, "loads": loads, **fields}
+    return json.dumps({name: value for name, value in body.items() if value is not None}).encode()
+
+
+def message(
+    topic: str, payload: bytes | dict[str, Any], *, received_at: float | None = None, **delivery: Any
+) -> Message:
+    """A message as the subscriber would hand it on: received at `received_at` (s since the epoch), decoded."""
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    arrival = round((time.time() if received_at is None else received_at) * 1e6)
+    given = {"qos": 1, "mid": 1, "dup": False, "generation": 1, **delivery}
+    made = Message(topic, raw, received_at=arrival, **given)
+    try:
+        made.content = DECODER.decode(topic, raw, arrival)
+    except DecodeError as exc:
+        made.content = DeadLetter(str(exc))
+    return made
+
+
+def reading(ven_id: str, ts: float, used: float, **fields: Any) -> Message:
+    """A telemetry message, decoded."""
+    return message("volttron/metering", telemetry(ven_id, ts, used, **fields))
+
+
+def status(ven_id: str, value: str, ts: float | None = None, **delivery: Any) -> Message:
+    """A status message, decoded."""
+    body = {"status": value} if ts is None else {"status": value, "timestamp": ts}
+    return message(f"ven/status/{ven_id}", body, **delivery)
+
+
+def snapshot(ven_id: str, ts: float, *loads: dict[str, Any]) -> Message:
+    """A load snapshot, decoded."""
+    return message(f"ven/loads/{ven_id}", {"timestamp": ts, "loads": list(loads)})

@@ -1,0 +1,180 @@
+"""Decoding: what the MQTT contract accepts, and what it makes a dead letter."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from ingest.decode import DecodeError, Decoder
+from ingest.message import Reading, Snapshot, StatusReport
+from ingest.topics import TopicMap
+from shared.config import Mqtt
+from shared.errors import SettingsError
+from tests.samples import DECODER, field_samples
+
+NOW = 1_790_000_000.0
+NOW_US = round(NOW * 1e6)
+GOOD: dict[str, Any] = {"venId": "v1", "timestamp": NOW, "usedPowerKw": 1.5}
+KINDS = {"telemetry": Reading, "loads": Snapshot, "status": StatusReport}
+
+
+def decode(topic: str, payload: Any, decoder: Decoder = DECODER) -> Any:
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return decoder.decode(topic, raw, NOW_US)
+
+
+def metering(**changes: Any) -> Any:
+    return decode("volttron/metering", {**GOOD, **changes})
+
+
+@pytest.mark.parametrize("sample", field_samples(), ids=lambda s: f"{s.topic}-{s.expect}")
+def test_each_message_of_the_field_becomes_what_it_must(sample: Any) -> None:
+    arrival = round(time.time() * 1e6)
+    if sample.expect == "dead_letter":
+        with pytest.raises(DecodeError):
+            DECODER.decode(sample.topic, sample.payload, arrival)
+    else:
+        assert type(DECODER.decode(sample.topic, sample.payload, arrival)) is KINDS[sample.expect]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (NOW, NOW_US),
+        (int(NOW), NOW_US),
+        (NOW + 0.25, NOW_US + 250_000),
+        (NOW * 1000 + 7, NOW_US + 7_000),
+        ("2026-09-21T14:13:20Z", NOW_US),
+        ("2026-09-21T14:13:20", NOW_US),
+        ("2026-09-21T16:13:20.5+02:00", NOW_US + 500_000),
+    ],
+)
+def test_timestamps_in_every_spelling_are_the_same_instant(given: Any, expected: int) -> None:
+    assert metering(timestamp=given).ts == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (NOW + 3601, "more than 3600 s ahead"),
+        (NOW - 30 * 86400 - 1, "older than the 30 days of RAW_RETENTION_DAYS"),
+        ("yesterday", "no ISO 8601 time"),
+        (True, "timestamp"),
+        (10**400, "timestamp"),
+        (None, "timestamp is missing"),
+    ],
+)
+def test_implausible_timestamps_are_refused_with_the_reason(given: Any, complaint: str) -> None:
+    with pytest.raises(DecodeError, match=complaint):
+        metering(timestamp=given)
+
+
+def test_times_at_the_edge_of_the_contract_are_taken() -> None:
+    assert metering(timestamp=NOW + 3600).ts == NOW_US + 3_600_000_000
+    assert metering(timestamp=NOW - 30 * 86400).ts == NOW_US - 30 * 86_400_000_000
+
+
+def test_names_of_older_firmware_count_only_where_the_modern_one_is_missing() -> None:
+    old = decode(
+        "oadr/meter/v9", {"ts": NOW * 1000, "power_kw": -3.2, "shed_kw": 0.4, "batterySOC": 0.5, "loads": []}
+    )
+    assert (old.ven_id, old.ts, old.used_power_kw, old.shed_power_kw) == ("v9", NOW_US, -3.2, 0.4)
+    assert (old.battery_soc, old.loads) == (0.5, [])
+    both = metering(power_kw="nonsense", ts="nonsense", shed_kw=9, shedPowerKw=0.5)
+    assert (both.used_power_kw, both.ts, both.shed_power_kw) == (1.5, NOW_US, 0.5)
+    with pytest.raises(DecodeError, match="power_kw must be a number"):
+        decode("volttron/metering", {"venId": "v", "timestamp": NOW, "power_kw": "nonsense"})
+
+
+def test_shed_power_not_sent_is_zero() -> None:
+    assert metering().shed_power_kw == 0.0
+
+
+@pytest.mark.parametrize("bad", ["", "x" * 129, "a/b", "a\nb", "a\x00b", "a\x7f"])
+def test_ids_that_cannot_be_used_are_refused_everywhere(bad: str) -> None:
+    for change in (
+        {"venId": bad},
+        {"eventId": bad},
+        {"loads": [{"id": bad, "currentPowerKw": 1}]},
+        {"loads": [{"loadId": bad, "currentPowerKw": 1}]},
+    ):
+        with pytest.raises(DecodeError, match="1 to 128 characters"):
+            metering(**change)
+
+
+def test_an_id_of_128_characters_of_any_script_is_taken() -> None:
+    assert metering(venId="ø" * 128).ven_id == "ø" * 128
+
+
+@pytest.mark.parametrize("raw", [b"NaN", b"Infinity", b"-1e999", b"1e999", b"1000000.1", b"-1000001"])
+def test_powers_that_are_none_are_refused(raw: bytes) -> None:
+    for name in (b"usedPowerKw", b"shedPowerKw", b"requestedReductionKw"):
+        fields = json.dumps({"venId": "v", "timestamp": NOW, "usedPowerKw": 1}).encode()[:-1]
+        with pytest.raises(DecodeError):
+            decode("volttron/metering", fields + b', "%s": %s}' % (name, raw))
+    with pytest.raises(DecodeError):
+        decode(
+            "volttron/metering",
+            b'{"venId":"v","timestamp":%d,"usedPowerKw":1,"loads":[{"id":"a","currentPowerKw":%s}]}'
+            % (NOW, raw),
+        )
+
+
+def test_one_bad_load_makes_the_whole_message_a_dead_letter_that_names_it() -> None:
+    loads = [{"id": "a", "currentPowerKw": 1}, {"id": "b"}]
+    with pytest.raises(DecodeError, match="currentPowerKw"):
+        metering(loads=loads)
+    with pytest.raises(DecodeError, match="names a load twice"):
+        metering(loads=[loads[0], loads[0]])
+
+
+def test_the_ven_of_payload_and_topic_must_agree() -> None:
+    assert decode("oadr/meter/v1", GOOD).ven_id == "v1"
+    with pytest.raises(DecodeError, match="is not the VEN of the topic"):
+        decode("oadr/meter/v2", GOOD)
+    with pytest.raises(DecodeError, match="venId is missing"):
+        decode("volttron/metering", {"timestamp": NOW, "usedPowerKw": 1})
+
+
+def test_statuses_take_both_names_and_keep_other_fields_as_details() -> None:
+    report = decode(
+        "volttron/dev", {"ven": "offline", "venId": "v", "ts": NOW, "firmware": "2", "details": {"a": 1}}
+    )
+    assert (report.status, report.ts, report.details) == ("offline", NOW_US, {"firmware": "2", "a": 1})
+    assert decode("ven/status/v", {"status": "online"}).ts is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "complaint"),
+    [
+        ("volttron/metering", b"", "not JSON"),
+        ("volttron/metering", b'{"venId": "v', "not JSON"),
+        ("volttron/metering", b'{"x": "\xff"}', "not UTF-8: byte 7"),
+        ("volttron/metering", b'{"venId": "\\ud800"}', "not JSON"),
+        ("volttron/metering", b'{"a":' * 20_000, "nested too deeply"),
+        ("volttron/dev", b"[" * 100_000, "nested too deeply"),
+        ("volttron/metering", b" " * (128 * 1024 + 1), "131073 bytes; at most 131072"),
+        ("volttron/dev", b'{"venId":"v","status":"on","x":"\\u0000"}', "NUL"),
+        ("somewhere/else", b"{}", "matches no filter"),
+        ("ven/loads/v", b'{"timestamp":1790000000}', "loads is missing"),
+        ("ven/status/v", b"[]", "no JSON object"),
+        ("ven/status/v", b'{"status":7}', "status must be a text"),
+    ],
+)
+def test_garbage_is_refused_with_a_reason_a_person_understands(
+    topic: str, payload: bytes, complaint: str
+) -> None:
+    with pytest.raises(DecodeError, match=complaint):
+        decode(topic, payload)
+
+
+def test_filters_of_ones_own_find_kind_and_ven() -> None:
+    topics = TopicMap(Mqtt(host="x", topic_metering="a/+/b, c/#", topic_status="s/+"))
+    assert topics.filters == ["a/+/b", "c/#", "ven/loads/+", "s/+"]
+    assert topics.find("a/v1/b") is not None
+    assert topics.find("a/v1/b")[1] == "v1"  # type: ignore[index]
+    assert topics.find("c/d/e")[1] is None  # type: ignore[index]
+    assert topics.find("a/v1") is None
+    with pytest.raises(SettingsError, match="MQTT_TOPIC_LOADS"):
+        TopicMap(Mqtt(host="x", topic_loads="a/b+"))

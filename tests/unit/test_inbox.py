@@ -1,0 +1,57 @@
+"""The inbox: group commit, and pressure."""
+
+import asyncio
+
+from ingest import inbox as module
+from ingest.inbox import Inbox
+from tests.samples import message
+
+
+def put(inbox: Inbox, count: int, **delivery: int) -> None:
+    for _ in range(count):
+        inbox.put(message("volttron/metering", b"x", **delivery))
+
+
+async def test_a_full_batch_does_not_linger() -> None:
+    inbox = Inbox(batch_max=3, linger=60)
+    put(inbox, 4)
+    async with asyncio.timeout(5):
+        assert [len(await inbox.take())] == [3]
+
+
+async def test_a_small_batch_comes_when_it_has_lingered() -> None:
+    inbox = Inbox(batch_max=3, linger=0.01)
+    put(inbox, 2)
+    async with asyncio.timeout(5):
+        assert len(await inbox.take()) == 2
+
+
+async def test_closing_hands_out_the_rest_and_then_nothing() -> None:
+    inbox = Inbox(batch_max=2, linger=60)
+    put(inbox, 3)
+    inbox.close()
+    assert [len(await inbox.take()) for _ in range(3)] == [2, 1, 0]
+
+
+async def test_messages_that_come_again_are_dropped_and_others_stay_in_order() -> None:
+    inbox = Inbox(batch_max=10, linger=0)
+    for qos in (1, 0, 1, 0):
+        put(inbox, 1, qos=qos, mid=qos)
+    assert inbox.drop(lambda m: m.qos > 0) == 2
+    assert [m.qos for m in await inbox.take()] == [0, 0]
+
+
+async def test_too_many_bytes_press_until_most_are_written() -> None:
+    inbox = Inbox(batch_max=1, linger=0)
+    pressed: list[bool] = []
+    inbox.on_pressure = pressed.append
+    payload = bytes(module.PAUSE_BYTES // 4)
+    for _ in range(5):
+        inbox.put(message("volttron/metering", payload))
+    assert pressed == [True]
+    await inbox.take()
+    assert pressed == [True]
+    await inbox.take()
+    await inbox.take()
+    await inbox.take()
+    assert pressed == [True, False]
