@@ -1,0 +1,46 @@
+# Two commands matter: `make run` and `make test`. Everything they install stays in .venv,
+# but for the broker, mosquitto, which `make broker` installs with the system's package manager.
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+BENCHMARK := $(BIN)/python -m tests.benchmarks
+
+.PHONY: run test check install broker bench bench-ingest bench-read torture clean
+
+run: install  ## everything on this machine, until Ctrl-C (ARGS="--vens 100" and the like go to `ecs-backend up`)
+	@[ -n "$$MQTT_HOST" ] || grep -qs '^ *MQTT_HOST=.' .env || sh shared/embedded/install-broker.sh
+	@$(BIN)/ecs-backend up $(ARGS)
+
+test: check  ## the whole test suite
+	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
+	$(BIN)/pytest $(ARGS)
+
+check: install  ## format, lint, types, import boundaries
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(STAMP)  ## .venv with the pinned requirements
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@python=; for each in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	$$python -m venv .venv || { echo "Python's venv module is needed: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+broker:  ## mosquitto, if it is missing
+	@sh shared/embedded/install-broker.sh
+
+bench: bench-ingest bench-read  ## all benchmarks
+
+bench-ingest bench-read torture: install
+	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
+	$(BENCHMARK).$(subst bench-,,$@) $(ARGS)
+
+clean:  ## remove .venv and caches; data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
