@@ -6,6 +6,8 @@ Written here, and not by asyncpg's record encoder, because it takes a message's 
 came and packs the numbers of a row in one call.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 
 from shared.models import WireLoad
@@ -42,20 +44,40 @@ _length = Struct("!i").pack
 _float = Struct("!id").pack
 _two_floats = Struct("!idid").pack
 _timestamp = Struct("!iq").pack
+# used, shed, shed capability, capacity: what firmware sends most often, packed in one call.
+_used_only = Struct("!idiii").pack
+_used_and_capacity = Struct("!idiiid").pack
+_all_but_shed = Struct("!idiidid").pack
 
 # PostgreSQL counts microseconds from 2000-01-01.
 _POSTGRES_EPOCH = 946_684_800_000_000
+# Types and names of loads are few words that come again and again.
+_WORDS = 4096
 
 
-def _text(value: str | None) -> bytes:
-    if value is None:
-        return _NULL
+def _text(value: str) -> bytes:
     encoded = value.encode()
     return _length(len(encoded)) + encoded
 
 
+@lru_cache(maxsize=_WORDS)
+def _word(value: str | None) -> bytes:
+    return _NULL if value is None else _text(value)
+
+
 def _number(value: float | None) -> bytes:
     return _NULL if value is None else _float(8, value)
+
+
+def _numbers(used: float, shed: float | None, capability: float | None, capacity: float | None) -> bytes:
+    if shed is None:
+        if capability is not None and capacity is not None:
+            return _all_but_shed(8, used, -1, 8, capability, 8, capacity)
+        if capability is None:
+            if capacity is None:
+                return _used_only(8, used, -1, -1, -1)
+            return _used_and_capacity(8, used, -1, -1, 8, capacity)
+    return b"".join((_float(8, used), _number(shed), _number(capability), _number(capacity)))
 
 
 def key(ven_id: str, ts: int) -> bytes:
@@ -79,7 +101,7 @@ def telemetry(
             row_key,
             _two_floats(8, used_kw, 8, shed_kw),
             _number(requested_kw),
-            _text(event_id),
+            _word(event_id),
             _number(battery_soc),
             _length(len(payload)),
             payload,
@@ -88,17 +110,17 @@ def telemetry(
     )
 
 
-def sample(row_key: bytes, load_id: str, load: WireLoad) -> bytes:
-    """One row of ven_load_samples, in the order of SAMPLE_COLUMNS."""
-    return b"".join(
-        (
+def samples(row_key: bytes, loads: Iterable[tuple[str, WireLoad]]) -> bytes:
+    """Rows of ven_load_samples, in the order of SAMPLE_COLUMNS, one after the other."""
+    parts: list[bytes] = []
+    for load_id, load in loads:
+        encoded = load_id.encode()
+        parts += (
             row_key,
-            _text(load_id),
-            _text(load.type),
-            _text(load.name),
-            _float(8, load.current_power_kw),
-            _number(load.shed_power_kw),
-            _number(load.shed_capability_kw),
-            _number(load.capacity_kw),
+            _length(len(encoded)),
+            encoded,
+            _word(load.type),
+            _word(load.name),
+            _numbers(load.current_power_kw, load.shed_power_kw, load.shed_capability_kw, load.capacity_kw),
         )
-    )
+    return b"".join(parts)

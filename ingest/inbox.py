@@ -8,22 +8,22 @@ from contextlib import suppress
 
 from ingest.message import Message
 
-# Receive maximum does not bind QoS 0, and a thousand messages of 128 KiB are a lot: reading pauses
-# while more than this waits.
+# Receive maximum does not bind QoS 0, mosquitto 2.0 overruns it while it has a queue, and a thousand
+# messages of 128 KiB are a lot: reading pauses while more than this, or more than `hold` messages, wait.
 PAUSE_BYTES = 32 * 1024 * 1024
-RESUME_BYTES = 16 * 1024 * 1024
 
 
 class Inbox:
     """Messages received and not yet written, oldest first.
 
-    `on_pressure(True)` is called when more than PAUSE_BYTES of payload wait, `on_pressure(False)` when
-    less than RESUME_BYTES do again.
+    `on_pressure(True)` is called when PAUSE_BYTES of payload or `hold` messages wait, `on_pressure(False)`
+    when it is less than half of that again.
     """
 
-    def __init__(self, batch_max: int, linger: float) -> None:
+    def __init__(self, batch_max: int, linger: float, hold: int = 4000) -> None:
         self._batch_max = batch_max
         self._linger = linger
+        self._hold = max(hold, batch_max)
         self._waiting: deque[Message] = deque()
         self._bytes = 0
         self._some = asyncio.Event()
@@ -50,7 +50,7 @@ class Inbox:
         self._bytes += len(message.payload)
         if len(self._waiting) >= self._batch_max:
             self._full.set()
-        if self._bytes > PAUSE_BYTES and not self._pressed:
+        if not self._pressed and (self._bytes >= PAUSE_BYTES or len(self._waiting) >= self._hold):
             self._pressed = True
             self._full.set()
             self.on_pressure(True)
@@ -98,6 +98,6 @@ class Inbox:
                 self._some.clear()
             if len(self._waiting) < self._batch_max:
                 self._full.clear()
-        if self._pressed and self._bytes < RESUME_BYTES:
+        if self._pressed and self._bytes < PAUSE_BYTES // 2 and len(self._waiting) <= self._hold // 2:
             self._pressed = False
             self.on_pressure(False)

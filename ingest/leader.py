@@ -17,7 +17,7 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-_ADVISORY_LOCK = 0x6C656164
+ADVISORY_LOCK = 0x6C656164
 _TICK_SECONDS = 5.0
 _UPKEEP_SECONDS = 600.0
 _LOCK_SECONDS = 5
@@ -55,7 +55,7 @@ class Leader:
         if self._connection is None or self._connection.is_closed():
             self._connection, self._leads = await self._connect(), False
         if not self._leads:
-            self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_LOCK)
+            self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK)
             self._upkeep_at = 0.0
             if self._leads:
                 log.info("leading")

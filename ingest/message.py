@@ -24,6 +24,7 @@ class Reading:
         "loads",
         "requested_reduction_kw",
         "row",
+        "sample_count",
         "samples",
         "shed_power_kw",
         "ts",
@@ -40,7 +41,8 @@ class Reading:
     battery_soc: float | None
     loads: list[WireLoad] | None
     row: bytes
-    samples: list[bytes]
+    samples: bytes
+    sample_count: int
 
 
 class Snapshot:

@@ -34,7 +34,7 @@ class Service:
         self._settings = settings
         self._state = State()
         self._decoder = Decoder(topics, settings.retention.raw_retention_days)
-        self._inbox = Inbox(settings.ingest.batch_max, settings.ingest.linger)
+        self._inbox = Inbox(settings.ingest.batch_max, settings.ingest.linger, settings.mqtt.receive_maximum)
         self._subscriber = Subscriber(
             settings.mqtt, topics.filters, self._state, receive=self._receive, on_connack=self._forget_unacked
         )

@@ -79,7 +79,7 @@ class Store:
             stored = {reading for reading in readings if (reading.ven_id, reading.ts) in new}
         else:
             await _copy(connection, "ven_telemetry", copyrows.TELEMETRY_COLUMNS, rows)
-        samples = [row for reading in readings if reading in stored for row in reading.samples]
+        samples = [reading.samples for reading in readings if reading.samples and reading in stored]
         if samples:
             await _copy(connection, "ven_load_samples", copyrows.SAMPLE_COLUMNS, samples)
         return stored

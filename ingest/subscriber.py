@@ -66,7 +66,7 @@ class Subscriber:
     def press(self, pressed: bool) -> None:
         """Stop reading while too much waits, go on when it has been written."""
         self._pressed = pressed
-        log.info("reading_paused" if pressed else "reading_resumed")
+        log.debug("reading_paused" if pressed else "reading_resumed")
         if self._wire is not None:
             self._wire.pause() if pressed else self._wire.resume()
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 import msgspec
 
-from ingest.decode import MAX_ID_CHARACTERS
 from ingest.faults import Fault, classify, explain
 from ingest.inbox import Inbox
 from ingest.message import DeadLetter, Message, Outcome, Reading
@@ -20,7 +19,7 @@ from shared import db
 from shared.config import Database
 from shared.db import Connection
 from shared.logs import get_logger
-from shared.models import WireName
+from shared.models import MAX_ID_CHARACTERS, WireName
 
 log = get_logger(__name__)
 
@@ -194,7 +193,7 @@ def named_ven(payload: bytes) -> str | None:
 
 def _rows(batch: Sequence[Message], outcomes: Outcomes) -> int:
     return sum(
-        1 + len(m.content.samples) if isinstance(m.content, Reading) else 1
+        1 + m.content.sample_count if isinstance(m.content, Reading) else 1
         for m, outcome in zip(batch, outcomes, strict=True)
         if outcome is not Outcome.DUPLICATE
     )

@@ -1,39 +1,46 @@
-"""What VENs put on the wire (the MQTT contract), as msgspec structs. Powers in kW."""
+"""What VENs put on the wire (the MQTT contract), as msgspec structs, which check bounds as they decode.
 
-from typing import Any
+Powers in kW. Not tracked by the garbage collector (gc=False): they hold no cycles, and there are many.
+"""
 
-from msgspec import Struct, field
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+MAX_ID_CHARACTERS = 128
+MAX_POWER_KW = 1_000_000.0
 
 # Statuses that mean a VEN is offline, compared in lower case.
 OFFLINE_STATUSES = ("offline", "disconnected", "lost")
 
-Number = int | float
 Timestamp = int | float | str
+Power = Annotated[float, Meta(ge=-MAX_POWER_KW, le=MAX_POWER_KW)]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
 
 
-class WireLoad(Struct, rename="camel"):
+class WireLoad(Struct, rename="camel", gc=False):
     """One load in a telemetry message or a load snapshot; generation is negative."""
 
-    current_power_kw: float
-    load_id: str | None = None
-    id: str | None = None
+    current_power_kw: Power
+    load_id: Id | None = None
+    id: Id | None = None
     name: str | None = None
     type: str | None = None
-    capacity_kw: float | None = None
-    shed_capability_kw: float | None = None
-    shed_power_kw: float | None = None
+    capacity_kw: Power | None = None
+    shed_capability_kw: Power | None = None
+    shed_power_kw: Power | None = None
 
 
-class WireTelemetry(Struct, rename="camel"):
+class WireTelemetry(Struct, rename="camel", gc=False):
     """One reading of a VEN's panel, with its loads. Fields of older firmware stand last, unchecked:
     they only count where the modern name is missing."""
 
-    ven_id: str | None = None
+    ven_id: Id | None = None
     timestamp: Timestamp | None = None
-    used_power_kw: float | None = None
-    shed_power_kw: float | None = None
-    requested_reduction_kw: float | None = None
-    event_id: str | None = None
+    used_power_kw: Power | None = None
+    shed_power_kw: Power | None = None
+    requested_reduction_kw: Power | None = None
+    event_id: Id | None = None
     battery_soc: float | None = None
     loads: list[WireLoad] | None = None
     old_timestamp: Any = field(default=None, name="ts")
@@ -43,15 +50,15 @@ class WireTelemetry(Struct, rename="camel"):
     older_battery_soc: Any = field(default=None, name="batterySOC")
 
 
-class WireLoadSnapshot(Struct, rename="camel"):
+class WireLoadSnapshot(Struct, rename="camel", gc=False):
     """What a VEN knows of its loads at one time."""
 
-    ven_id: str | None = None
+    ven_id: Id | None = None
     timestamp: Timestamp | None = None
     loads: list[WireLoad] | None = None
 
 
-class WireName(Struct, rename="camel"):
+class WireName(Struct, rename="camel", gc=False):
     """Just whom a message is about."""
 
     ven_id: str | None = None

@@ -55,3 +55,15 @@ async def test_too_many_bytes_press_until_most_are_written() -> None:
     await inbox.take()
     await inbox.take()
     assert pressed == [True, False]
+
+
+async def test_too_many_messages_press_too() -> None:
+    inbox = Inbox(batch_max=2, linger=0, hold=4)
+    pressed: list[bool] = []
+    inbox.on_pressure = pressed.append
+    put(inbox, 3)
+    assert pressed == []
+    put(inbox, 1)
+    assert pressed == [True]
+    await inbox.take()
+    assert pressed == [True, False]

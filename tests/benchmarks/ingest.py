@@ -1,0 +1,254 @@
+"""`make bench-ingest`: messages/s from first publish to last commit, beside psql's \\copy of the same rows.
+
+Everything runs on this machine: the generator, mosquitto, PostgreSQL with stock durability (fsync and
+synchronous_commit on), ingest. Each scenario has a fresh database. Figures of one run belong together; the
+machine's noise makes those of two runs hard to compare.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from ingest.leader import ADVISORY_LOCK
+from shared.config import Database, Ingest, Mqtt
+from shared.embedded.broker import EmbeddedBroker
+from shared.embedded.postgres import EmbeddedPostgres
+from shared.migrate import migrate
+from tests.benchmarks.machine import machine
+from tests.servers import (
+    Process,
+    as_environment,
+    free_port,
+    new_database,
+    running,
+    temporary_directory,
+    wait_until,
+)
+
+_LOADS = 8
+_RAW_TABLES = ("ven_telemetry", "ven_load_samples")
+
+
+@dataclass
+class Scenario:
+    """One row of the table."""
+
+    name: str
+    workers: int = 1
+    rollups: bool = True
+    arguments: list[str] = field(default_factory=list)
+    vens: int = 5000
+
+
+SCENARIOS = [
+    Scenario("one worker"),
+    Scenario("one worker, 10,000 VENs", vens=10_000),
+    Scenario("two workers, shared subscription", workers=2),
+    Scenario("rollups off", rollups=False),
+    Scenario("dead letters 1 %", arguments=["--dead", "0.01"]),
+    Scenario("duplicates 5 %", arguments=["--duplicates", "0.05"]),
+]
+
+
+@dataclass
+class Result:
+    """What one scenario measured. CPU in seconds, memory in MB."""
+
+    name: str
+    messages: int
+    rows: int
+    seconds: float
+    cpu: dict[str, float]
+    peak_mb: float
+    batch: float
+    copy_seconds: float | None
+
+
+class Worker:
+    """One ingest process under load."""
+
+    def __init__(
+        self, directory: Path, db: Database, broker_port: int, number: int, group: str | None
+    ) -> None:
+        self.port = free_port()
+        mqtt = Mqtt(host="127.0.0.1", port=broker_port, client_id=f"bench-{number}", shared_group=group)
+        env = as_environment(db, mqtt, Ingest(http_port=self.port))
+        self.process = Process(directory, "ingest", env=env)
+
+    def metrics(self) -> dict[str, float]:
+        """Its unlabelled figures by name; empty while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
+        return {
+            name: float(value) for name, value in (x.split() for x in lines if x[0] != "#" and "{" not in x)
+        }
+
+    def peak_mb(self) -> float:
+        """The most memory it has held."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
+    """Publish `count` messages and wait until each has its outcome."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(temporary_directory())
+        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
+        broker = stack.enter_context(running(EmbeddedBroker(directory / "mq", free_port())))
+        db = stack.enter_context(new_database(server.settings()))
+        migrate(db)
+        if not scenario.rollups:
+            stack.enter_context(_no_leader(db))
+        group = "bench" if scenario.workers > 1 else None
+        workers = [Worker(directory, db, broker.port, n, group) for n in range(scenario.workers)]
+        for worker in workers:
+            stack.callback(worker.process.kill)
+            wait_until(lambda w=worker: w.metrics().get("ecs_ingest_mqtt_connected") == 1, 30)
+        groups = {
+            "ingest": [w.process.pid for w in workers],
+            "postgres": [server.process.pid] if server.process else [],
+            "broker": [broker.process.pid] if broker.process else [],
+        }
+        before = {name: _cpu(pids) for name, pids in groups.items()}
+        published = _generate(broker.port, count, scenario)
+        done = _wait_for_outcomes(workers, count)
+        cpu = {name: _cpu(pids) - before[name] for name, pids in groups.items()}
+        cpu["generator"] = published["cpu"]
+        figures = [worker.metrics() for worker in workers]
+        rows = sum(_count(db, table) for table in _RAW_TABLES)
+        flushes = sum(f["ecs_ingest_flush_seconds_count"] for f in figures)
+        peak = max(worker.peak_mb() for worker in workers)
+        for worker in workers:
+            worker.process.stop()
+            print(worker.process.output()[-6000:])
+        copied = _copy_again(server, db, directory) if copy else None
+        seconds = done - published["first"]
+        return Result(scenario.name, count, rows, seconds, cpu, peak, count / flushes, copied)
+
+
+@contextmanager
+def _no_leader(db: Database) -> Iterator[None]:
+    """Hold the lock that the leader would need, so that nothing is rolled up."""
+    with psycopg.connect(host=db.host, user=db.user, dbname=db.name, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+        yield
+
+
+def _generate(port: int, count: int, scenario: Scenario) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.benchmarks.generator", "--port", str(port), "--count", str(count)]
+    command += ["--vens", str(scenario.vens), "--loads", str(_LOADS), *scenario.arguments]
+    used = os.times()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    now = os.times()
+    cpu = now.children_user + now.children_system - used.children_user - used.children_system
+    return {**json.loads(done.stdout), "cpu": cpu}
+
+
+def _wait_for_outcomes(workers: list[Worker], count: int) -> float:
+    def all_known() -> float | None:
+        now = time.time()
+        known = sum(worker.metrics().get("ecs_ingest_received_total", 0) for worker in workers)
+        return now if known >= count else None
+
+    return wait_until(all_known, 600) or 0.0
+
+
+def _cpu(pids: list[int]) -> float:
+    """User and system seconds of these processes and of all they have started."""
+    total = 0.0
+    for process in (
+        p for pid in pids for p in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
+    ):
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def _count(db: Database, table: str) -> int:
+    with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return row[0] if row else 0
+
+
+def _copy_again(server: EmbeddedPostgres, db: Database, directory: Path) -> float:
+    """Seconds that psql's \\copy takes to load the very rows again into emptied tables."""
+    files = {table: directory / f"{table}.copy" for table in _RAW_TABLES}
+    for table, file in files.items():
+        _psql(server, db, f"\\copy (SELECT * FROM {table}) TO '{file}'")
+    _psql(server, db, f"TRUNCATE {', '.join(_RAW_TABLES)}", "CHECKPOINT")
+    began = time.perf_counter()
+    for table, file in files.items():
+        _psql(server, db, f"\\copy {table} FROM '{file}'")
+    return time.perf_counter() - began
+
+
+def _psql(server: EmbeddedPostgres, db: Database, *commands: str) -> None:
+    arguments = [part for command in commands for part in ("-c", command)]
+    assert server.process
+    program = [
+        str(Path(psutil.Process(server.process.pid).exe()).with_name("psql")),
+        "-q",
+        "-h",
+        db.host,
+        "-U",
+        db.user,
+        "-d",
+        db.name,
+    ]
+    subprocess.run([*program, *arguments], check=True, capture_output=True)
+
+
+def show(results: list[Result]) -> None:
+    """Print one table."""
+    table = Table(title=f"Ingest, {machine()}")
+    for head in ("scenario", "messages/s", "rows/s", "psql \\copy rows/s", "ratio"):
+        table.add_column(head, justify="left" if head == "scenario" else "right")
+    for head in ("ingest", "PostgreSQL", "broker", "generator"):
+        table.add_column(f"{head} µs/message", justify="right")
+    table.add_column("ingest peak MB", justify="right")
+    table.add_column("messages/batch", justify="right")
+    for r in results:
+        rate = r.rows / r.seconds
+        copied = r.rows / r.copy_seconds if r.copy_seconds else None
+        cpu = [f"{r.cpu[k] / r.messages * 1e6:.0f}" for k in ("ingest", "postgres", "broker", "generator")]
+        table.add_row(
+            r.name,
+            f"{r.messages / r.seconds:,.0f}",
+            f"{rate:,.0f}",
+            f"{copied:,.0f}" if copied else "",
+            f"{rate / copied:.2f}" if copied else "",
+            *cpu,
+            f"{r.peak_mb:.0f}",
+            f"{r.batch:.0f}",
+        )
+    Console(width=170).print(table)
+
+
+def main() -> None:
+    """Run the scenarios and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--only", type=int, help="run just this scenario, from 0")
+    options = parser.parse_args()
+    chosen = SCENARIOS if options.only is None else [SCENARIOS[options.only]]
+    show([run(s, options.messages, copy=n == 0) for n, s in enumerate(chosen)])
+
+
+if __name__ == "__main__":
+    main()
