@@ -16,7 +16,8 @@ import aiomqtt
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MQTTErrorCode
 
-_READ_BYTES = 256 * 1024
+# Small enough that a COPY under way gets its turn between two reads, large enough to hold a score of messages.
+_READ_BYTES = 32 * 1024
 _PUBLISH, _PUBACK = 0x30, 0x40
 # MQTT 5, section 2.1.4: a remaining length takes four bytes at most.
 _MAX_LENGTH_BYTES = 4
