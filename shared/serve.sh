@@ -1,0 +1,19 @@
+#!/bin/sh
+# The image's default command: migrate, again and again while the database comes up, then serve the api.
+set -u
+
+# In the background, so that this shell, which is process 1, hears `docker stop`.
+trap 'kill "$migrate"; exit 143' TERM INT
+while :; do
+    ecs-backend migrate &
+    migrate=$!
+    wait "$migrate"
+    case $? in
+        0) break ;;
+        2) exit 2 ;; # a setting is wrong: trying again would not help
+    esac
+    sleep 1
+done
+
+trap - TERM INT
+exec ecs-backend api
