@@ -27,4 +27,6 @@ def listen(host: str, port: int, remedy: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as exc:
-        raise StartupError(f"cannot listen on port {port} of {host} ({exc.strerror}): {remedy}") from exc
+        # socket adds the address to the reason.
+        reason = str(exc.strerror).partition(" (")[0]
+        raise StartupError(f"cannot listen on port {port} of {host} ({reason}): {remedy}") from exc

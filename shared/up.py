@@ -19,7 +19,7 @@ from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.child import spawn, stop
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.errors import EcsError, StartupError
+from shared.errors import EcsError, SettingsError, StartupError
 from shared.migrate import migrate
 from shared.ports import accepts, require_free
 
@@ -110,6 +110,8 @@ class Services:
         self._database = self._read(config.Database)
         self._api = self._read(config.Api)
         self._ingest = self._read(config.Ingest)
+        if self._api.port == self._ingest.http_port:
+            raise SettingsError(f"API_PORT and INGEST_HTTP_PORT are both {self._api.port}: choose two ports")
 
     def run(self) -> NoReturn:
         """Start everything, say so, and watch it. Ends by EcsError, or by what the signal handler raises."""

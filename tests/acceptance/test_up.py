@@ -1,0 +1,154 @@
+"""`ecs-backend up`, as a person runs it: in a directory of its own, stopped by a signal."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.config import Database, Mqtt
+from shared.embedded.broker import find_mosquitto
+from shared.embedded.postgres import EmbeddedPostgres
+from shared.ports import accepts
+from tests.servers import (
+    Address,
+    Process,
+    as_environment,
+    execute,
+    free_port,
+    temporary_directory,
+    wait_until,
+)
+
+embedded = pytest.mark.skipif(find_mosquitto() is None, reason="needs a mosquitto of its own")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with temporary_directory() as directory:
+        yield directory
+
+
+class Up(Process):
+    """`ecs-backend up` in `directory`, on free ports."""
+
+    def __init__(self, directory: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.port, self.ingest_port, self.broker_port = free_port(), free_port(), free_port()
+        ports = ["--port", str(self.port), "--broker-port", str(self.broker_port)]
+        env = {"INGEST_HTTP_PORT": str(self.ingest_port), **(env or {})}
+        super().__init__(directory, "shared.cli", "up", *ports, *arguments, env=env)
+
+    def wait_until_running(self) -> list[psutil.Process]:
+        """Its children, once it has said that it runs."""
+        wait_until(
+            lambda: "ECS Backend runs" in self.output() or self.returncode is not None, 30, self.output
+        )
+        assert self.returncode is None, self.output()
+        return psutil.Process(self.pid).children()
+
+    def wait_for_rows(self) -> int:
+        """How many telemetry messages its embedded database holds, once there are some."""
+        return wait_until(self.rows, 20, self.output)
+
+    def rows(self) -> int:
+        settings = EmbeddedPostgres(self.directory / ".data" / "postgres").settings("ecs")
+        return int(execute(settings, "SELECT count(*) FROM ven_telemetry")[0][0])
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+@embedded
+def test_it_runs_everything_stops_in_order_and_goes_on_with_its_data(home: Path) -> None:
+    # Left over from docker compose: what leads to other servers must not trip the embedded ones.
+    (home / ".env").write_text("DB_USER=x\nDB_PORT=nonsense\nMQTT_PORT=1\nMQTT_USE_TLS=true\n")
+    with Up(home, "--vens", "3", "--interval", "0.2") as up:
+        children = up.wait_until_running()
+        assert all(accepts("127.0.0.1", port) for port in (up.port, up.ingest_port, up.broker_port))
+        stored = up.wait_for_rows()
+        up.send_signal(signal.SIGINT)
+        assert up.wait() == 0
+        assert "the data" in up.output()
+        assert alive(children) == []
+    with Up(home, "--no-simulate") as up:
+        up.wait_until_running()
+        assert up.wait_for_rows() >= stored
+        assert up.stop() == 0
+
+
+@embedded
+def test_a_second_one_on_the_same_data_is_refused_and_harms_nothing(home: Path) -> None:
+    with Up(home, "--no-simulate") as up:
+        children = up.wait_until_running()
+        with Up(home) as second:
+            assert second.wait() == 1
+            assert f"process {up.pid} already runs on" in second.output()
+        assert alive(children) == children
+
+
+@embedded
+def test_a_server_that_dies_brings_an_orderly_stop_that_names_it(home: Path) -> None:
+    with Up(home) as up:
+        children = up.wait_until_running()
+        next(child for child in children if child.name() == "mosquitto").kill()
+        assert up.wait() == 1
+        assert "broker ended (SIGKILL)" in up.output()
+        assert alive(children) == []
+
+
+@embedded
+def test_killed_it_leaves_nothing_behind(home: Path) -> None:
+    with Up(home, "--interval", "0.2") as up:
+        children = up.wait_until_running()
+        up.wait_for_rows()
+        up.kill()
+        wait_until(lambda: not alive(children), 20)
+
+
+@embedded
+@pytest.mark.parametrize("setting", ["API_PORT", "INGEST_HTTP_PORT", "--broker-port"])
+def test_a_port_in_use_is_named_and_nothing_is_left_behind(home: Path, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        arguments = {"API_PORT": ["--port", port], "--broker-port": ["--broker-port", port]}.get(setting, [])
+        env = {"INGEST_HTTP_PORT": port} if setting == "INGEST_HTTP_PORT" else {}
+        with Up(home, *arguments, env=env) as up:
+            assert up.wait() == 1
+            said = up.output().splitlines()[-1]
+    assert f"port {port}" in said
+    assert setting in said
+    assert not (home / ".data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_servers_named_by_settings_are_used_and_get_no_simulated_fleet(
+    home: Path, database: Database, broker: Address, unique: str
+) -> None:
+    mqtt = Mqtt(host=broker[0], port=broker[1], client_id=unique)
+    with Up(home, env=as_environment(database, mqtt)) as up:
+        up.wait_until_running()
+        assert "simulated" not in up.output()
+        assert up.stop() == 0
+    # Unless asked for.
+    with Up(home, "--vens", "2", env=as_environment(database, mqtt)) as up:
+        up.wait_until_running()
+        wait_until(lambda: execute(database, "SELECT 1 FROM ven_telemetry"), 20, up.output)
+        assert up.stop() == 0
+    assert {path.name for path in (home / ".data").iterdir()} == {"lock"}
+
+
+def test_a_database_that_is_not_there_ends_it_after_db_timeout(home: Path) -> None:
+    away = Database(host="127.0.0.1", port=free_port(), user="u", password="p", name="n", timeout=0.5)
+    mqtt = Mqtt(host="127.0.0.1", port=free_port())
+    with Up(home, env=as_environment(away, mqtt)) as up:
+        assert up.wait() == 1
+        assert "no database at DB_HOST=127.0.0.1" in up.output().splitlines()[-1]
+
+
+def test_a_wrong_setting_is_named_before_anything_starts(home: Path) -> None:
+    with Up(home, env={"DASHBOARD_TIMEZONE": "Mars/Olympus"}) as up:
+        assert up.wait() == 2
+        assert up.output().startswith("ecs-backend: DASHBOARD_TIMEZONE")
+    assert not (home / ".data").exists()
