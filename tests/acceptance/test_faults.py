@@ -1,0 +1,91 @@
+"""Nothing lost, nothing twice, everything accounted for: the short form of `make torture`."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.torture import faults, verify
+from tests.torture.ledger import Ledger
+from tests.torture.proxy import Proxy
+from tests.torture.rounds import load, run_round, world_of
+
+SEED = 20261123
+
+
+async def test_rows_equal_the_ledger_after_every_fault_of_ingest_database_and_broker() -> None:
+    ledger = Ledger()
+    async with world_of() as world:
+        for number, fault in enumerate(faults.ALL):
+            await run_round(world, SEED + number, [fault], ledger)
+        await verify.rolled_up(world, ledger)
+
+
+async def test_two_workers_on_a_shared_subscription_killed_in_turn() -> None:
+    ledger = Ledger()
+    async with world_of(workers=2) as world:
+        for number in range(2):
+            await run_round(world, SEED + number, [faults.kill_ingest] * 3, ledger)
+        await verify.rolled_up(world, ledger)
+
+
+async def test_committed_but_never_acknowledged_messages_change_nothing_when_they_come_again() -> None:
+    ledger = Ledger()
+    async with world_of() as probe:
+        port = probe.broker.port
+        async with Proxy(port).running() as proxy:
+            probe.workers[0].kill()
+            probe.workers[0].aim(proxy.port)
+            probe.workers[0].start()
+            await probe.healthy()
+            async with load(probe, SEED, ledger):
+                await faults.swallow_acks(probe, proxy)
+                await probe.healthy()
+                faults.cut_connection(proxy)
+                await probe.healthy()
+                await faults.half_open(probe, proxy, keepalive=2)
+                await probe.healthy()
+            await verify.drained(probe, ledger)
+            verify.exact(probe, ledger)
+            verify.accounted(probe)
+            assert probe.workers[0].metrics()["ecs_ingest_duplicate_total"] > 0
+
+
+async def test_all_at_once_in_random_order() -> None:
+    ledger = Ledger()
+    rng = random.Random(SEED)
+    async with world_of() as world:
+        await run_round(world, SEED, rng.sample(faults.ALL, len(faults.ALL)), ledger, settle=0.2)
+
+
+async def test_health_and_log_tell_the_truth_while_servers_are_away() -> None:
+    ledger = Ledger()
+    async with world_of() as world:
+        worker = world.workers[0]
+        async with load(world, SEED, ledger, rate=100):
+            await asyncio.to_thread(world.postgres.stop)
+            await faults._until(lambda: worker.health()[0] == 503)
+            assert list(worker.health()[1]["waitingFor"]) == ["database"]
+            await asyncio.to_thread(world.postgres.start)
+            await world.healthy()
+            await asyncio.to_thread(world.broker.stop)
+            await faults._until(lambda: worker.health()[0] == 503)
+            assert list(worker.health()[1]["waitingFor"]) == ["broker"]
+            await asyncio.to_thread(world.broker.start)
+            await world.healthy()
+        await verify.drained(world, ledger)
+        verify.exact(world, ledger)
+        events = [event["event"] for event in worker.events()]
+        assert events.count("waiting_for_database") <= 3, "said once a state, not once a retry"
+        assert events.count("broker_lost") <= 3
+        assert "database_ready" in events[events.index("waiting_for_database") :]
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_flood_of_garbage_does_not_stop_good_messages(qos: int) -> None:
+    from tests.torture.garbage import flood
+
+    async with world_of() as world:
+        outcome = await flood(world, seed=SEED, count=3000, qos=qos)
+    assert outcome.good_stored == outcome.good_sent
+    assert outcome.accounted == outcome.sent

@@ -1,0 +1,213 @@
+"""The ingest process: from the broker to the database, its exit codes, /health, /metrics and log."""
+
+import asyncio
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import msgspec
+import pytest
+
+from shared.config import Database, Ingest, Mqtt
+from shared.migrate import migrate
+from tests.samples import field_samples, telemetry
+from tests.servers import (
+    Address,
+    Process,
+    as_environment,
+    eventually,
+    execute,
+    free_port,
+    new_database,
+    wait_until,
+)
+
+OUTCOMES = ("stored", "duplicate", "dead_lettered")
+
+
+class Ingesting:
+    """An ingest process on topics of its own (`prefix`), so that tests can share a broker."""
+
+    def __init__(self, directory: Path, db: Database, broker: Address, prefix: str, **mqtt: Any) -> None:
+        self.port = free_port()
+        self.prefix = prefix
+        topics = {
+            "topic_metering": f"{prefix}/volttron/metering,{prefix}/oadr/meter/+",
+            "topic_loads": f"{prefix}/ven/loads/+",
+            "topic_status": f"{prefix}/volttron/dev,{prefix}/ven/status/+",
+        }
+        settings = Mqtt(host=broker[0], port=broker[1], client_id=prefix, **{**topics, **mqtt})
+        self.env = as_environment(db, settings, Ingest(http_port=self.port))
+        self.directory = directory
+        self.process = Process(directory, "ingest", env=self.env)
+
+    def again(self) -> None:
+        self.process = Process(self.directory, "ingest", env=self.env)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str) -> float:
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(f"ecs_ingest_{name} "):
+                return float(line.split()[1])
+        return -1
+
+    def outcomes(self) -> tuple[float, ...]:
+        return tuple(self.metric(f"{name}_total") for name in OUTCOMES)
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self.get("/health")[0] == 200, 20, self.process.output)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.process.output().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
+
+@pytest.fixture
+def ingesting(tmp_path: Path, database: Database, broker: Address, unique: str) -> Iterator[Ingesting]:
+    running = Ingesting(tmp_path, database, broker, unique)
+    running.wait_ready()
+    yield running
+    running.process.kill()
+
+
+async def publish(broker: Address, prefix: str, *messages: tuple[str, bytes], qos: int = 1) -> None:
+    async with aiomqtt.Client(*broker) as client:
+        for topic, payload in messages:
+            await client.publish(f"{prefix}/{topic}", payload, qos=qos)
+
+
+async def test_every_message_of_the_field_ends_as_it_must(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    samples = field_samples()
+    await publish(broker, ingesting.prefix, *((s.topic, s.payload) for s in samples))
+    await eventually(lambda: ingesting.metric("received_total") == len(samples))
+    expected = Counter(sample.expect for sample in samples)
+    tables = {
+        "telemetry": "ven_telemetry",
+        "status": "ven_statuses",
+        "dead_letter": "dead_letters",
+    }
+    for kind, table in tables.items():
+        assert execute(database, f"SELECT count(*) FROM {table}") == [(expected[kind],)], table
+    assert execute(database, "SELECT count(*) FROM ven_loads WHERE snapshot_ts IS NOT NULL") == [(2,)]
+    assert ingesting.outcomes() == (len(samples) - expected["dead_letter"], 0, expected["dead_letter"])
+
+
+async def test_duplicates_within_across_batches_and_across_restarts_are_counted_and_not_stored(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    messages = [("volttron/metering", telemetry("v", time.time() + n, n, loads={"a": n})) for n in range(10)]
+    await publish(broker, ingesting.prefix, *messages, *messages)
+    await eventually(lambda: ingesting.outcomes() == (10, 10, 0), explain=lambda: str(ingesting.outcomes()))
+    await publish(broker, ingesting.prefix, *messages)
+    await eventually(lambda: ingesting.outcomes() == (10, 20, 0))
+    assert ingesting.process.stop() == 0
+    ingesting.again()
+    ingesting.wait_ready()
+    await publish(broker, ingesting.prefix, *messages)
+    await eventually(lambda: ingesting.outcomes() == (0, 10, 0))
+    assert execute(
+        database, "SELECT (SELECT count(*) FROM ven_telemetry), (SELECT count(*) FROM ven_load_samples)"
+    ) == [(10, 10)]
+
+
+async def test_sigterm_writes_what_is_in_hand_and_the_next_run_gets_the_rest(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    messages = [("volttron/metering", telemetry(f"v{n}", time.time(), n)) for n in range(300)]
+    publishing = asyncio.create_task(publish(broker, ingesting.prefix, *messages))
+    await eventually(lambda: ingesting.metric("received_total") > 20)
+    assert await asyncio.to_thread(ingesting.process.stop, 10) == 0
+    assert ingesting.events("stopped")[0]["unwritten"] == 0
+    await publishing
+    ingesting.again()
+    await eventually(lambda: execute(database, "SELECT count(*) FROM ven_telemetry") == [(300,)], 20)
+
+
+async def test_a_poison_message_costs_the_others_nothing(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    execute(database, "ALTER TABLE ven_telemetry ADD CONSTRAINT no_thirteen CHECK (used_power_kw <> 13)")
+    good = [("volttron/metering", telemetry("v", time.time() + n / 100, n)) for n in range(14, 214)]
+    poison = ("volttron/metering", telemetry("v", time.time(), 13))
+    await publish(broker, ingesting.prefix, *good[:100], poison, *good[100:])
+    await eventually(lambda: ingesting.metric("received_total") == 201)
+    assert execute(database, "SELECT count(*) FROM ven_telemetry") == [(200,)]
+    ((error,),) = execute(database, "SELECT error FROM dead_letters")
+    assert error.startswith("the database cannot hold it: ")
+    assert "no_thirteen" in error
+
+
+async def test_retained_messages_come_once_and_not_with_every_reconnect(
+    tmp_path: Path, database: Database, broker: Address, unique: str
+) -> None:
+    async with aiomqtt.Client(*broker) as client:
+        await client.publish(f"{unique}/ven/status/v1", b'{"status": "offline"}', qos=1, retain=True)
+    ingesting = Ingesting(tmp_path, database, broker, unique)
+    ingesting.wait_ready()
+    await eventually(lambda: ingesting.metric("received_total") == 1)
+    ingesting.process.kill()
+    ingesting.again()
+    ingesting.wait_ready()
+    await publish(broker, unique, ("ven/status/v2", b'{"status": "online"}'))
+    await eventually(lambda: ingesting.metric("received_total") == 1)
+    assert execute(database, "SELECT ven_id FROM ven_statuses ORDER BY 1") == [("v1",), ("v2",)]
+    ingesting.process.kill()
+
+
+async def test_it_starts_without_its_servers_and_says_what_it_waits_for(
+    tmp_path: Path, database: Database, unique: str
+) -> None:
+    away = msgspec.structs.replace(database, host="127.0.0.1", port=free_port(), timeout=2)
+    ingesting = Ingesting(tmp_path, away, ("127.0.0.1", free_port()), unique)
+    await eventually(lambda: ingesting.get("/health")[0] == 503)
+    await eventually(lambda: "unreachable" in ingesting.get("/health")[1])
+    assert set(json.loads(ingesting.get("/health")[1])["waitingFor"]) == {"broker", "database"}
+    assert (ingesting.metric("database_up"), ingesting.metric("mqtt_connected")) == (0, 0)
+    assert ingesting.process.stop(10) == 0
+
+
+async def test_it_waits_for_a_schema_and_names_the_command(
+    tmp_path: Path, postgres: Database, broker: Address, unique: str
+) -> None:
+    with new_database(postgres) as empty:
+        ingesting = Ingesting(tmp_path, empty, broker, unique)
+        await eventually(lambda: "ecs-backend migrate" in ingesting.get("/health")[1])
+        migrate(empty)
+        await eventually(lambda: ingesting.get("/health")[0] == 200, 20)
+        ingesting.process.kill()
+
+
+def test_wrong_settings_and_taken_ports_end_it_with_one_line(tmp_path: Path, database: Database) -> None:
+    env = as_environment(database, Mqtt(host="127.0.0.1"))
+    nameless = Process(tmp_path, "ingest", env={k: v for k, v in env.items() if k != "MQTT_HOST"})
+    assert nameless.wait() == 2
+    assert nameless.output().splitlines() == [
+        "ingest: MQTT_HOST is missing: set it in the environment or in .env"
+    ]
+    wrong = Process(tmp_path, "ingest", env={**env, "INGEST_BATCH_MAX": "none"})
+    assert wrong.wait() == 2
+    assert wrong.output().startswith("ingest: INGEST_BATCH_MAX:")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        unlucky = Process(tmp_path, "ingest", env={**env, "INGEST_HTTP_PORT": port})
+        assert unlucky.wait() == 1
+    assert port in unlucky.output()
+    assert "INGEST_HTTP_PORT" in unlucky.output()

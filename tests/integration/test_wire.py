@@ -1,0 +1,137 @@
+"""What ingest relies on below aiomqtt's public face, pinned on a real broker."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ingest.subscriber import tls_context
+from ingest.wire import Wire, _packet
+from shared.config import Mqtt
+from shared.errors import SettingsError
+from tests.servers import Address, eventually
+
+
+class Listener:
+    """A client with a session that outlives its connection, reading through a Wire."""
+
+    def __init__(self, broker: Address, name: str) -> None:
+        self.got: list[tuple[str, bytes, int, int, bool]] = []
+        self.sessions: list[bool] = []
+        self._broker, self._name = broker, name
+
+    @asynccontextmanager
+    async def connected(self, receive_maximum: int = 100) -> AsyncIterator[tuple[aiomqtt.Client, Wire]]:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 60
+        properties.ReceiveMaximum = receive_maximum
+        client = aiomqtt.Client(
+            *self._broker,
+            identifier=self._name,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            properties=properties,
+        )
+        wire = Wire(client, lambda *message: self.got.append(message), self.sessions.append)
+        async with client:
+            await client.subscribe(f"{self._name}/#", qos=1)
+            yield client, wire
+
+
+async def send(broker: Address, topic: str, *payloads: bytes, qos: int = 1) -> None:
+    async with aiomqtt.Client(*broker) as client:
+        for payload in payloads:
+            await client.publish(topic, payload, qos=qos)
+
+
+async def test_what_is_not_acknowledged_comes_again_and_what_is_does_not(
+    broker: Address, unique: str
+) -> None:
+    listener = Listener(broker, unique)
+    async with listener.connected() as (_, wire):
+        await send(broker, f"{unique}/a", b"1", b"2", b"3")
+        await eventually(lambda: len(listener.got) == 3)
+        topic, payload, qos, _, dup = listener.got[0]
+        assert (topic, payload, qos, dup) == (f"{unique}/a", b"1", 1, False)
+        wire.ack([listener.got[0][3], listener.got[1][3]])
+    first = list(listener.got)
+    listener.got.clear()
+    async with listener.connected():
+        await eventually(lambda: listener.got)
+        # The same packet id, marked as a repeat: what ingest knows a repeated delivery by.
+        assert listener.got == [(*first[2][:4], True)]
+    assert listener.sessions == [False, True]
+
+
+async def test_packets_of_every_size_arrive_whole_whatever_the_pieces(broker: Address, unique: str) -> None:
+    payloads = [
+        bytes([n % 256]) * size for n, size in enumerate((0, 1, 100, 127, 128, 16_383, 16_384, 300_000, 5))
+    ]
+    listener = Listener(broker, unique)
+    async with listener.connected():
+        await send(broker, f"{unique}/ø", *payloads)
+        await send(broker, f"{unique}/ø", b"zero", qos=0)
+        await eventually(lambda: len(listener.got) == len(payloads) + 1)
+    assert [(topic, payload) for topic, payload, *_ in listener.got] == [
+        (f"{unique}/ø", payload) for payload in (*payloads, b"zero")
+    ]
+    assert [message[2] for message in listener.got] == [1] * len(payloads) + [0]
+
+
+async def test_the_broker_holds_what_exceeds_receive_maximum(broker: Address, unique: str) -> None:
+    listener = Listener(broker, unique)
+    async with listener.connected(receive_maximum=5) as (_, wire):
+        await send(broker, f"{unique}/a", *(b"%d" % n for n in range(8)))
+        await send(broker, f"{unique}/b", b"not bound by it", qos=0)
+        await eventually(lambda: len(listener.got) == 6)
+        wire.ack([message[3] for message in listener.got if message[2]])
+        await eventually(lambda: len(listener.got) == 9)
+
+
+async def test_reading_pauses_and_goes_on(broker: Address, unique: str) -> None:
+    listener = Listener(broker, unique)
+    async with listener.connected() as (_, wire):
+        wire.pause()
+        await send(broker, f"{unique}/a", b"1")
+        await asyncio.sleep(0.05)  # Nothing to wait for: nothing must come.
+        assert listener.got == []
+        wire.resume()
+        await eventually(lambda: len(listener.got) == 1)
+
+
+async def test_a_paused_connection_outlives_its_keepalive(broker: Address, unique: str) -> None:
+    client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5, keepalive=1)
+    wire = Wire(client, lambda *_: None, lambda _: None)
+    async with client:
+        wire.pause()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(client._disconnected), 4)
+        wire.resume()
+        await client.publish(unique, b"still there", qos=1)
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_a_packet_cut_anywhere_is_waited_for(cut: int) -> None:
+    whole = b"\x32\x80\x01" + bytes(128)
+    assert _packet(whole[:cut], 0) is None
+    assert _packet(whole, 0) == (3, 131)
+
+
+def test_a_length_of_five_bytes_is_malformed() -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        _packet(b"\x32\xff\xff\xff\xff\x01", 0)
+
+
+def test_tls_settings_give_a_context_or_say_what_is_wrong(tmp_path: Path) -> None:
+    assert tls_context(Mqtt(host="x")) is None
+    context = tls_context(Mqtt(host="x", use_tls=True))
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    with pytest.raises(SettingsError, match="MQTT_CA_CERT"):
+        tls_context(Mqtt(host="x", use_tls=True, ca_cert=str(tmp_path / "none.pem")))

@@ -1,0 +1,76 @@
+"""Faults in rounds under constant load, each followed by the whole check."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tests.servers import temporary_directory
+from tests.torture import verify
+from tests.torture.ledger import Ledger
+from tests.torture.publisher import publish
+from tests.torture.world import World
+
+RATE = 400.0
+Fault = Callable[[World, random.Random], Awaitable[None]]
+
+
+@dataclass
+class Round:
+    """What one round showed."""
+
+    faults: list[str]
+    recovery_s: float
+    drain_s: float
+    messages: int
+    peak_mb: float
+
+
+@asynccontextmanager
+async def world_of(workers: int = 1) -> AsyncIterator[World]:
+    """A world that works."""
+    with temporary_directory() as directory:
+        world = await asyncio.to_thread(World, directory, workers)
+        try:
+            await world.healthy()
+            yield world
+        finally:
+            await asyncio.to_thread(world.close)
+
+
+@asynccontextmanager
+async def load(world: World, seed: int, ledger: Ledger, rate: float = RATE) -> AsyncIterator[None]:
+    """Publish while the block runs; afterwards every message begun is acknowledged and in the ledger."""
+    stop = asyncio.Event()
+    publishing = asyncio.create_task(publish(world.broker.port, seed, rate, ledger, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        async with asyncio.timeout(60):
+            await publishing
+
+
+async def run_round(
+    world: World, seed: int, faults: Sequence[Fault], ledger: Ledger, settle: float = 0.5
+) -> Round:
+    """Publish, do the faults one after the other, and hold the database against the ledger."""
+    rng = random.Random(seed)
+    before = ledger.published
+    recovery = 0.0
+    async with load(world, seed, ledger):
+        await asyncio.sleep(rng.uniform(0.2, 0.2 + settle))
+        for fault in faults:
+            await fault(world, rng)
+            began = time.monotonic()
+            await world.healthy()
+            recovery = max(recovery, time.monotonic() - began)
+            await asyncio.sleep(rng.uniform(0, settle))
+    drain = await verify.drained(world, ledger)
+    verify.exact(world, ledger)
+    verify.accounted(world)
+    verify.sound(world)
+    names = [getattr(fault, "__name__", str(fault)) for fault in faults]
+    return Round(names, recovery, drain, ledger.published - before, max(w.peak_mb for w in world.workers))

@@ -1,0 +1,142 @@
+"""The servers under torture, started by the suite itself whatever the settings say."""
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from shared.config import Database, Ingest, Mqtt
+from shared.embedded.broker import EmbeddedBroker
+from shared.embedded.postgres import EmbeddedPostgres
+from shared.migrate import migrate
+from tests.servers import Process, as_environment, execute, free_port
+
+MEMORY_LIMIT_MB = 150
+_DATABASE = "torture"
+
+
+class Worker:
+    """One ingest process that can be killed and started again."""
+
+    def __init__(self, directory: Path, db: Database, mqtt: Mqtt) -> None:
+        self._directory = directory
+        self._db = db
+        self._mqtt = mqtt
+        self._port = free_port()
+        self.logs: list[str] = []
+        self.peak_mb = 0.0
+        self.process = self._start()
+
+    def _start(self) -> Process:
+        settings = as_environment(self._db, self._mqtt, Ingest(http_port=self._port))
+        return Process(self._directory, "ingest", env={**settings, "LOG_FORMAT": "json"})
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.measure()
+        self.process.kill()
+        self.logs.append(self.process.output())
+
+    def start(self) -> None:
+        """Start it again after a kill."""
+        self.process = self._start()
+
+    def aim(self, broker_port: int) -> None:
+        """Use the broker at another port from the next start on; notice soon when it is silent."""
+        self._mqtt = msgspec.structs.replace(self._mqtt, port=broker_port, keepalive=2)
+
+    def restart(self) -> int:
+        """SIGTERM and a new start; returns the exit code of the old one."""
+        self.measure()
+        code = self.process.stop(timeout=15)
+        self.logs.append(self.process.output())
+        self.process = self._start()
+        return code
+
+    def measure(self) -> None:
+        """Note how much memory it holds."""
+        if self.process.returncode is None:
+            self.peak_mb = max(self.peak_mb, psutil.Process(self.process.pid).memory_info().rss / 2**20)
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Status and body of /health; (0, {}) while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=2) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+        except OSError:
+            return 0, {}
+
+    def metrics(self) -> dict[str, float]:
+        """Unlabelled figures by name; empty while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=2) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
+        return {
+            name: float(value) for name, value in (x.split() for x in lines if x[0] != "#" and "{" not in x)
+        }
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every log record of all its lives."""
+        text = "\n".join([*self.logs, self.process.output()])
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+class World:
+    """PostgreSQL, a broker and ingest processes, in `directory`."""
+
+    def __init__(
+        self, directory: Path, workers: int = 1, broker_port: int | None = None, **mqtt: Any
+    ) -> None:
+        self.directory = directory
+        self.postgres = EmbeddedPostgres(directory / "pg", {"autovacuum_naptime": "5s"})
+        self.broker = EmbeddedBroker(directory / "mq", free_port())
+        self.postgres.start()
+        self.broker.start()
+        self.postgres.create_database(_DATABASE)
+        self.db = self.postgres.settings(_DATABASE)
+        migrate(self.db)
+        group = "torture" if workers > 1 else None
+        self.workers = [
+            Worker(
+                directory,
+                self.db,
+                Mqtt(
+                    host="127.0.0.1",
+                    port=self.broker.port,
+                    client_id=f"torture-{n}",
+                    shared_group=group,
+                ),
+            )
+            for n in range(workers)
+        ]
+
+    def close(self) -> None:
+        """Stop everything."""
+        for worker in self.workers:
+            worker.process.kill()
+        self.broker.stop()
+        self.postgres.stop()
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of one statement, in a connection of its own."""
+        return execute(self.db, statement, *values)
+
+    async def healthy(self, timeout: float = 60) -> float:  # noqa: ASYNC109 a deadline for polling
+        """Wait until every worker's /health is 200; returns the seconds that took."""
+        began = time.monotonic()
+        while any(worker.health()[0] != 200 for worker in self.workers):
+            if time.monotonic() - began > timeout:
+                raise AssertionError([worker.health() for worker in self.workers])
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
