@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import logs, up
-from shared.config import Database, Log, environment, read
+from shared import logs, status, up
+from shared.config import Dashboard, Database, Log, environment, read
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 from shared.errors import EcsError, SettingsError
 from shared.migrate import migrate
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0, 1 for a failure, 2 for wrong usage or settings."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "simulate":
+    if rest and options.command not in ("simulate", "rollup"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return _run(options, rest)
@@ -41,6 +41,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
             return up.run(_up_options(options))
         case "migrate":
             return _migrate(options.rollback)
+        case "status":
+            return _status()
+        case "rollup":
+            return _become("ingest.rebuild", rest)
         case "simulate":
             return _become("fixtures", rest)
         case service:
@@ -51,6 +55,12 @@ def _migrate(rollback: int) -> int:
     env = environment()
     logs.configure(read(Log, env), "migrate")
     migrate(read(Database, env), rollback)
+    return 0
+
+
+def _status() -> int:
+    env = environment()
+    status.show(read(Database, env), read(Dashboard, env))
     return 0
 
 
@@ -84,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         ("api", "Answer REST requests on API_HOST:API_PORT, until SIGTERM or Ctrl-C. Needs DB_*."),
     ):
         commands.add_parser(name, help=what, description=what, epilog=_SETTINGS)
+    what = "Show what the database holds, how far rollups are, and what became dead letters. Needs DB_*."
+    commands.add_parser("status", help=what, description=what, epilog=_SETTINGS)
+    commands.add_parser("rollup", help="Recompute rollups from raw rows. Needs DB_*.", add_help=False)
     commands.add_parser(
         "simulate", help="Report as a fleet of simulated VENs. Needs MQTT_HOST.", add_help=False
     )

@@ -49,3 +49,16 @@ async def connect(
         server_settings={"application_name": application, **(server_settings or {})},
         **options,
     )
+
+
+def libpq_arguments(settings: Database) -> dict[str, Any]:
+    """What psycopg.connect needs for the same: migrations and `status` go through libpq."""
+    return {
+        "host": settings.host,
+        "port": str(settings.port),
+        "user": settings.user,
+        "password": settings.password,
+        "dbname": settings.name,
+        "sslmode": settings.sslmode,
+        "connect_timeout": str(max(2, round(settings.timeout))),
+    }

@@ -10,6 +10,7 @@ import psycopg
 import yoyo
 
 from shared.config import Database
+from shared.db import libpq_arguments
 from shared.errors import StartupError
 from shared.logs import get_logger
 
@@ -48,20 +49,8 @@ def migrate(settings: Database, rollback: int = 0) -> list[str]:
     return names
 
 
-def _conninfo(settings: Database) -> dict[str, str]:
-    return {
-        "host": settings.host,
-        "port": str(settings.port),
-        "user": settings.user,
-        "password": settings.password,
-        "dbname": settings.name,
-        "sslmode": settings.sslmode,
-        "connect_timeout": str(max(2, round(settings.timeout))),
-    }
-
-
 def _yoyo_uri(settings: Database) -> str:
-    return f"postgresql+psycopg:///?{urlencode(_conninfo(settings))}"
+    return f"postgresql+psycopg:///?{urlencode(libpq_arguments(settings))}"
 
 
 def _wait_until_reachable(settings: Database) -> None:
@@ -69,7 +58,7 @@ def _wait_until_reachable(settings: Database) -> None:
     said = False
     while True:
         try:
-            psycopg.connect(**_conninfo(settings)).close()  # type: ignore[arg-type]
+            psycopg.connect(**libpq_arguments(settings)).close()
         except psycopg.OperationalError as exc:
             if time.monotonic() >= deadline:
                 raise StartupError(
@@ -86,6 +75,6 @@ def _wait_until_reachable(settings: Database) -> None:
 
 @contextmanager
 def _alone(settings: Database) -> Iterator[None]:
-    with psycopg.connect(**_conninfo(settings), autocommit=True) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(**libpq_arguments(settings), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
         yield

@@ -224,6 +224,8 @@ def running(server: Server) -> Iterator[Server]:
 @cache
 def docker_answers() -> bool:
     """Whether a Docker daemon is there to run containers."""
+    if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
+        return False
     import docker  # type: ignore[import-untyped]
     from docker.errors import DockerException  # type: ignore[import-untyped]
 

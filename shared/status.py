@@ -1,0 +1,68 @@
+"""`ecs-backend status`: what the database holds and how far rollups are, for a person."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from shared.config import Dashboard, Database
+from shared.db import libpq_arguments
+from shared.errors import StartupError
+from shared.models import OFFLINE_STATUSES
+from shared.sql import load_blocks
+
+_SQL = load_blocks(Path(__file__).with_name("status.sql"))
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def show(settings: Database, dashboard: Dashboard) -> None:
+    """Print it; StartupError when the database cannot be asked."""
+    console = Console()
+    try:
+        with psycopg.connect(**libpq_arguments(settings)) as connection:
+            _show(console, connection, dashboard)
+    except psycopg.errors.UndefinedTable as exc:
+        raise StartupError("the schema is missing or old: run `ecs-backend migrate`") from exc
+    except psycopg.OperationalError as exc:
+        raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}") from exc
+
+
+def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dashboard) -> None:
+    connection.execute("SET TIME ZONE 'UTC'")
+    silent = {"silent": dashboard.ven_offline_after, "offline": list(OFFLINE_STATUSES)}
+    online, vens = connection.execute(_SQL["vens"], silent).fetchone() or (0, 0)
+    watermark, lag, raw_from, dirty = connection.execute(_SQL["rollups"]).fetchone() or (None, None, None, 0)
+    console.print(f"VENs           {online} online, {vens - online} offline, {vens} in all")
+    console.print(f"rolled up to   {_time(watermark)}" + (f" ({lag} ago)" if lag else ""))
+    console.print(f"dirty buckets  {dirty}")
+    console.print(f"raw rows from  {_time(raw_from) if raw_from else 'the first on'}")
+    console.print(_tables(connection))
+    console.print(_dead_letters(connection))
+
+
+def _tables(connection: psycopg.Connection[Any]) -> Table:
+    table = Table("table", "rows (about)", "size", "partitions", "from", "to", title="Tables")
+    for name, rows, size, partitions, first, last in connection.execute(_SQL["tables"]):
+        span = (str(partitions), _time(first), _time(last)) if partitions else ("", "", "")
+        table.add_row(name, f"{rows:,}", _bytes(size), *span)
+    return table
+
+
+def _dead_letters(connection: psycopg.Connection[Any]) -> Table:
+    table = Table("reason", "messages", "different", "latest", title="Dead letters")
+    for reason, messages, letters, latest in connection.execute(_SQL["dead_letters"]):
+        table.add_row(reason, f"{messages:,}", f"{letters:,}", _time(latest))
+    return table
+
+
+def _time(moment: Any) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else "not yet"
+
+
+def _bytes(size: float) -> str:
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{size} B"

@@ -1,0 +1,43 @@
+-- What `ecs-backend status` shows.
+
+-- name: tables
+-- → every table: its rows (counted by the last ANALYZE or by statistics), size in bytes, partitions
+SELECT c.relname AS "table",
+       coalesce(sum(coalesce(s.n_live_tup, 0)), 0)::bigint AS rows,
+       sum(pg_total_relation_size(coalesce(i.inhrelid, c.oid)))::bigint AS bytes,
+       count(i.inhrelid) AS partitions,
+       min(substring(pg_get_expr(p.relpartbound, p.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz) AS first,
+       max(substring(pg_get_expr(p.relpartbound, p.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz) AS last
+FROM pg_class c
+LEFT JOIN pg_inherits i ON i.inhparent = c.oid
+LEFT JOIN pg_class p ON p.oid = i.inhrelid
+LEFT JOIN pg_stat_user_tables s ON s.relid = coalesce(i.inhrelid, c.oid)
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND c.relname !~ '^_?yoyo'
+GROUP BY c.relname
+ORDER BY 3 DESC
+
+-- name: rollups
+-- → watermark (null: none yet), its age, where raw rows begin (null: at the first), dirty buckets
+SELECT CASE WHEN isfinite(watermark) THEN watermark END,
+       CASE WHEN isfinite(watermark) THEN date_trunc('second', now() - watermark) END,
+       CASE WHEN isfinite(raw_from) THEN raw_from END,
+       (SELECT count(DISTINCT (bucket, ven_id)) FROM dirty_buckets)
+FROM rollup_state
+
+-- name: dead_letters
+-- → messages and letters by reason, the most frequent first; numbers and quoted words of a reason left out
+SELECT regexp_replace(error, '''[^'']*''|-?\d+(\.\d+)?', '…', 'g') AS reason,
+       sum(times_seen)::bigint AS messages, count(*) AS letters, max(received_at) AS latest
+FROM dead_letters
+GROUP BY 1
+ORDER BY 2 DESC
+LIMIT 20
+
+-- name: vens
+-- %(silent)s s without a word make a VEN offline; %(offline)s text[]: statuses that do → online, all
+SELECT count(*) FILTER (
+           WHERE last_seen_at > now() - %(silent)s * interval '1 second'
+             AND NOT coalesce(lower(status) = ANY (%(offline)s) AND NOT status_at < coalesce(telemetry_ts, '-infinity'), false)
+       ), count(*)
+FROM vens

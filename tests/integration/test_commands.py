@@ -1,0 +1,88 @@
+"""`ecs-backend status` and `ecs-backend rollup` on a real database."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ingest import rollup
+from ingest.partitions import Partitions
+from ingest.store import Store
+from shared import db
+from shared.config import Database
+from tests.integration.test_rollup import NOW, START, network, write
+from tests.model import R
+from tests.samples import message
+from tests.servers import as_environment, execute, free_port
+
+
+def command(directory: Path, settings: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/bin:/bin", "COLUMNS": "160", **as_environment(settings)}
+    return subprocess.run(
+        [sys.executable, "-m", "shared.cli", *arguments],
+        env=env,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+async def test_status_shows_what_there_is(database: Database, tmp_path: Path) -> None:
+    connection = await db.connect(database, application="test")
+    await write(connection, R("a", START, 1.0), R("b", START, 1.0))
+    await rollup.roll_up(connection, NOW)
+    await write(connection, R("a", START + 1, 1.0))
+    dead = [
+        message("volttron/metering", b'{"venId": "v", "timestamp": %d, "usedPowerKw": 1}' % n)
+        for n in range(3)
+    ]
+    await Store("t", Partitions()).write(connection, dead, merge=False)
+    await connection.close()
+    done = command(tmp_path, database, "status")
+    assert done.returncode == 0, done.stderr
+    lines = {line.split("  ")[0].strip(): line for line in done.stdout.splitlines()}
+    assert "2 online, 0 offline, 2 in all" in lines["VENs"]
+    assert f"{NOW:%Y-%m-%dT}" in lines["rolled up to"]
+    assert lines["dirty buckets"].split()[-1] == "1"
+    assert "ven_telemetry" in done.stdout
+    assert "older than the … days of RAW_RETENTION_DAYS" in done.stdout
+
+
+async def test_rebuild_puts_rollups_right_and_says_what_it_did(database: Database, tmp_path: Path) -> None:
+    connection = await db.connect(database, application="test")
+    await write(connection, R("a", START, 1.0), R("a", START + 600, 3.0))
+    await rollup.roll_up(connection, NOW)
+    await connection.execute("DELETE FROM network_power_5m")
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START + 300))
+    done = command(tmp_path, database, "rollup", "--rebuild", "--from", since)
+    assert done.returncode == 0, done.stderr
+    assert "rebuilt" in done.stdout
+    assert [row[0] for row in await network(connection)] == [START + 600]
+    await connection.close()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["rollup", "--rebuild"]])
+def test_without_a_database_it_says_so_and_fails(
+    database: Database, tmp_path: Path, arguments: list[str]
+) -> None:
+    away = msgspec.structs.replace(database, host="127.0.0.1", port=free_port())
+    done = command(tmp_path, away, *arguments)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "database" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["rollup"], ["rollup", "--rebuild", "--from", "then"], ["nonsense"]])
+def test_wrong_usage_is_2(database: Database, tmp_path: Path, arguments: list[str]) -> None:
+    assert command(tmp_path, database, *arguments).returncode == 2
+
+
+def test_status_without_a_schema_names_the_command(database: Database, tmp_path: Path) -> None:
+    execute(database, "DROP TABLE rollup_state")
+    done = command(tmp_path, database, "status")
+    assert done.returncode == 1
+    assert "ecs-backend migrate" in done.stderr
