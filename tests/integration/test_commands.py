@@ -15,7 +15,7 @@ from shared import db
 from shared.config import Database
 from tests.integration.test_rollup import NOW, START, network, write
 from tests.model import R
-from tests.samples import message
+from tests.samples import message, status
 from tests.servers import as_environment, execute, free_port
 
 
@@ -40,12 +40,12 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
         message("volttron/metering", b'{"venId": "v", "timestamp": %d, "usedPowerKw": 1}' % n)
         for n in range(3)
     ]
-    await Store("t", Partitions()).write(connection, dead, merge=False)
+    await Store("t", Partitions()).write(connection, [*dead, status("a", "ready")], merge=False)
     await connection.close()
     done = command(tmp_path, database, "status")
     assert done.returncode == 0, done.stderr
     lines = {line.split("  ")[0].strip(): line for line in done.stdout.splitlines()}
-    assert "2 online, 0 offline, 2 in all" in lines["VENs"]
+    assert "1 online, 1 offline, 2 in all" in lines["VENs"]
     assert f"{NOW:%Y-%m-%dT}" in lines["rolled up to"]
     assert lines["dirty buckets"].split()[-1] == "1"
     assert "ven_telemetry" in done.stdout
