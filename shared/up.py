@@ -150,15 +150,24 @@ class Services:
                     self._children.append(Child(name, server.process, str(server.log)))
         if self._postgres:
             self._postgres.create_database(_DATABASE)
+        mqtt = self._read(config.Mqtt)
+        self._wait_for(
+            f"broker at MQTT_HOST={mqtt.host} MQTT_PORT={mqtt.broker_port}", mqtt.host, mqtt.broker_port
+        )
 
     def _spawn(self, module: str, host: str, port: int) -> None:
-        """Start `python -m <module>` and wait, DB_TIMEOUT at most, until it listens."""
+        """Start `python -m <module>` and wait until it listens."""
         child = self._spawn_child(module, [module])
+        self._wait_for(f"{module} on port {port} (see its lines above)", host, port, child)
+
+    def _wait_for(self, what: str, host: str, port: int, child: Child | None = None) -> None:
+        """Return once `what` accepts connections; EcsError if it ends, StartupError after DB_TIMEOUT."""
         deadline = time.monotonic() + self._database.timeout
         while not accepts(host, port):
-            child.require_alive()
+            if child:
+                child.require_alive()
             if time.monotonic() > deadline:
-                raise StartupError(f"{module} does not listen on port {port} in time: see its lines above")
+                raise StartupError(f"no {what} within DB_TIMEOUT={self._database.timeout:g} s")
             time.sleep(_POLL_SECONDS)
 
     def _wants_fleet(self) -> bool:

@@ -139,12 +139,19 @@ def test_servers_named_by_settings_are_used_and_get_no_simulated_fleet(
     assert {path.name for path in (home / ".data").iterdir()} == {"lock"}
 
 
-def test_a_database_that_is_not_there_ends_it_after_db_timeout(home: Path) -> None:
+def test_a_database_that_is_not_there_ends_it_after_db_timeout(home: Path, broker: Address) -> None:
     away = Database(host="127.0.0.1", port=free_port(), user="u", password="p", name="n", timeout=0.5)
-    mqtt = Mqtt(host="127.0.0.1", port=free_port())
+    mqtt = Mqtt(host=broker[0], port=broker[1])
     with Up(home, env=as_environment(away, mqtt)) as up:
         assert up.wait() == 1
         assert "no database at DB_HOST=127.0.0.1" in up.output().splitlines()[-1]
+
+
+def test_a_broker_that_is_not_there_ends_it_after_db_timeout(home: Path, database: Database) -> None:
+    mqtt = Mqtt(host="127.0.0.1", port=free_port())
+    with Up(home, env=as_environment(database, mqtt) | {"DB_TIMEOUT": "0.5"}) as up:
+        assert up.wait() == 1
+        assert f"no broker at MQTT_HOST=127.0.0.1 MQTT_PORT={mqtt.port}" in up.output().splitlines()[-1]
 
 
 def test_a_wrong_setting_is_named_before_anything_starts(home: Path) -> None:
