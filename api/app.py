@@ -1,0 +1,141 @@
+"""The ASGI app: its routes, what surrounds them, and the one table of errors."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
+
+from api import contract, errors, events, health, history, loads, stats, vens
+from api.contract import Contract
+from api.database import Database
+from api.fixture_events import EventStore
+from api.fixture_vens import VenStore
+from api.middleware import AnyError, BoundedBody, Keys, Measure, NoTrailingSlash
+from api.params import HISTORY_PARAMS, INTERVAL_PARAMS
+from api.resource import resource
+from api.services import Services
+from api.settings import Settings, read
+from api.totals import Totals
+from shared import logs
+from shared.config import environment, split_list
+
+_FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
+_EXPOSED_HEADERS = ("Location", "Retry-After", "X-Granularity", "Allow")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+ROUTES: list[BaseRoute] = [
+    resource("/api/stats/network", GET=stats.network),
+    resource("/api/stats/loads", GET=stats.loads),
+    resource("/api/stats/network/history", GET=history.network, params=HISTORY_PARAMS),
+    resource("/api/vens", GET=vens.every, POST=vens.create),
+    resource("/api/vens/summary", GET=vens.summary),
+    resource("/api/vens/{venId}", GET=vens.one, PATCH=vens.change, DELETE=vens.delete),
+    resource("/api/vens/{venId}/history", GET=history.ven, params=HISTORY_PARAMS),
+    resource("/api/vens/{venId}/loads", GET=loads.of_ven),
+    resource("/api/vens/{venId}/loads/{loadId}", GET=loads.one, PATCH=vens.change_load),
+    resource("/api/vens/{venId}/loads/{loadId}/history", GET=history.load, params=HISTORY_PARAMS),
+    resource("/api/vens/{venId}/loads/{loadId}/commands/shed", POST=vens.shed),
+    resource("/api/events", GET=events.every, POST=events.create),
+    resource("/api/events/current", GET=events.current),
+    resource("/api/events/history", GET=events.history, params=INTERVAL_PARAMS),
+    resource("/api/events/{eventId}", GET=events.one, DELETE=events.delete),
+    resource("/api/events/{eventId}/metrics", GET=events.metrics),
+    resource("/api/events/{eventId}/stop", POST=events.stop),
+    resource("/health", GET=health.alive, params=None),
+    resource("/health/db-check", GET=health.database, params=None),
+    resource("/metrics", GET=health.metrics, params=None),
+    resource("/openapi.json", GET=contract.document, params=None),
+    resource("/docs", GET=contract.page, params=None),
+    resource("/docs/{file}", GET=contract.asset, params=None),
+]
+
+# Whatever is not here is unforeseen: a 500 that only the log explains.
+ERRORS = {
+    errors.ApiError: errors.answer_api_error,
+    HTTPException: errors.answer_http_exception,
+    ClientDisconnect: errors.answer_gone_client,
+}
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The app, which reads its settings from the environment and .env if none are given.
+
+    Starts without its database and answers 503 where it needs it. Raises SettingsError.
+    """
+    if settings is None:
+        settings = read(environment())
+        logs.configure(settings.log, "api")
+    its = _services(settings)
+    app = Starlette(
+        routes=ROUTES,
+        middleware=_middleware(settings, its.registry),
+        exception_handlers=ERRORS,
+        lifespan=_lifespan(its.database),
+    )
+    app.router.redirect_slashes = False
+    app.state.services = its
+    return app
+
+
+def _services(settings: Settings) -> Services:
+    database = Database(settings.db, settings.api.statement_timeout)
+    offline_after = timedelta(seconds=settings.dashboard.ven_offline_after)
+    day_zone = ZoneInfo(settings.dashboard.dashboard_timezone)
+    registry = CollectorRegistry()
+    in_use = Gauge("ecs_api_pool_in_use", "Connections to the database in use", registry=registry)
+    in_use.set_function(lambda: database.in_use)
+    return Services(
+        database=database,
+        totals=Totals(database, offline_after, day_zone),
+        vens=VenStore(_FIXTURES / "vens.json"),
+        events=EventStore(_FIXTURES / "events.json"),
+        contract=Contract(),
+        registry=registry,
+        offline_after=offline_after,
+    )
+
+
+def _middleware(settings: Settings, registry: CollectorRegistry) -> list[Middleware]:
+    seconds = Histogram(
+        "ecs_api_request_seconds",
+        "Time to answer a request",
+        labelnames=("route", "method", "status"),
+        buckets=_SECONDS,
+        registry=registry,
+    )
+    return [
+        Middleware(Measure, seconds=seconds),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=split_list(settings.api.cors_origins),
+            allow_methods=_METHODS,
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
+        ),
+        Middleware(AnyError),
+        Middleware(NoTrailingSlash),
+        Middleware(Keys, keys=split_list(settings.api.keys)),
+        Middleware(BoundedBody),
+    ]
+
+
+def _lifespan(database: Database) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def run(_: Starlette) -> AsyncIterator[None]:
+        await database.open()
+        try:
+            yield
+        finally:
+            await database.close()
+
+    return run

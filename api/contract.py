@@ -1,0 +1,81 @@
+"""/openapi.json and /docs: the contract, from docs/backend-api.yaml, and a page to try it."""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import swagger_ui_bundle
+import yaml
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import NotFoundError
+from api.resource import json
+
+FILE = Path(__file__).resolve().parent.parent / "docs" / "backend-api.yaml"
+_PAGE = Path(__file__).with_name("docs.html")
+_ASSETS = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+
+
+class Contract:
+    """The OpenAPI document and its page, read once."""
+
+    def __init__(self, file: Path = FILE) -> None:
+        self.document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        self.page = _PAGE.read_bytes()
+        vendor = Path(swagger_ui_bundle.swagger_ui_path)
+        self._assets = {name: (vendor / name).read_bytes() for name in _ASSETS}
+
+    def asset(self, name: str) -> Response:
+        """A file of the page; raises NotFoundError."""
+        if name not in self._assets:
+            raise NotFoundError(f"the page has no file {name[:128]!r}")
+        headers = {"Cache-Control": "max-age=86400"}
+        return Response(self._assets[name], media_type=_ASSETS[name], headers=headers)
+
+    def for_swagger_ui(self) -> Any:
+        """The document as OpenAPI 3.0, which is what the bundled page can read."""
+        return _downgraded(self.document) | {"openapi": "3.0.3"}
+
+
+async def document(request: Request) -> Response:
+    """GET /openapi.json."""
+    contract = _contract(request)
+    return json(
+        contract.for_swagger_ui() if request.query_params.get("version") == "3.0" else contract.document
+    )
+
+
+async def page(request: Request) -> Response:
+    """GET /docs."""
+    return Response(_contract(request).page, HTTPStatus.OK, media_type="text/html")
+
+
+async def asset(request: Request) -> Response:
+    """GET /docs/{file}: what the page loads."""
+    return _contract(request).asset(request.path_params["file"])
+
+
+def _contract(request: Request) -> Contract:
+    contract: Contract = request.app.state.services.contract
+    return contract
+
+
+def _downgraded(node: Any) -> Any:
+    """`type: [x, "null"]` and `anyOf: [x, {type: "null"}]`, which 3.0 does not know, as `nullable`."""
+    if isinstance(node, list):
+        return [_downgraded(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: _downgraded(value) for name, value in node.items()}
+    if isinstance(node.get("type"), list):
+        kinds = [kind for kind in node["type"] if kind != "null"]
+        node |= {"type": kinds[0], "nullable": True}
+    if {"type": "null"} in node.get("anyOf", []):
+        node["anyOf"] = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
+        node["nullable"] = True
+    return node

@@ -1,0 +1,130 @@
+"""The api's connections: read-only by role and by setting, bounded in number and in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from api.errors import UnavailableError
+from api.faults import cannot_connect, unavailable
+from shared.config import Database as DatabaseSettings
+from shared.db import UNREACHABLE, Connection, connect_arguments
+
+if TYPE_CHECKING:
+    # Generic in its stubs alone.
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+
+_CONNECT_SECONDS = 3.0
+# To wait for a connection that others hold, and to open one if need be.
+_ACQUIRE_SECONDS = 4.0
+# What a query may take longer than its statement_timeout before the connection is given up for dead.
+_GRACE_SECONDS = 3.0
+_CLOSE_SECONDS = 5.0
+
+
+class Database:
+    """A pool that opens connections when they are needed, so that it starts and recovers by itself.
+
+    Every failure to connect or to answer is an UnavailableError, within seconds. `statement_timeout` in seconds.
+    """
+
+    def __init__(self, settings: DatabaseSettings, statement_timeout: float) -> None:
+        self._settings = settings
+        self._statement_timeout = statement_timeout
+        self._pool: Pool | None = None
+
+    async def open(self) -> None:
+        """Make the pool; connects to nothing yet."""
+        # Given at connect, these are what RESET ALL goes back to.
+        server_settings = {
+            "application_name": "ecs-api",
+            "role": "ecs_api",
+            "default_transaction_read_only": "on",
+            "statement_timeout": str(max(1, round(self._statement_timeout * 1000))),
+            "timezone": "UTC",
+            "jit": "off",
+            # Planned once a connection; pruning of partitions is left to each execution.
+            "plan_cache_mode": "force_generic_plan",
+        }
+        arguments = connect_arguments(self._settings) | {
+            "timeout": min(_CONNECT_SECONDS, self._settings.timeout)
+        }
+        self._pool = await asyncpg.create_pool(
+            **arguments,
+            min_size=0,
+            max_size=self._settings.pool_max,
+            max_inactive_connection_lifetime=0,
+            max_cached_statement_lifetime=0,
+            server_settings=server_settings,
+        )
+
+    async def close(self) -> None:
+        """Give queries under way a few seconds, then cut the connections."""
+        if self._pool is None:
+            return
+        try:
+            await asyncio.wait_for(self._pool.close(), _CLOSE_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @property
+    def in_use(self) -> int:
+        """How many connections a request holds now."""
+        return self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0
+
+    async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """The rows of a query; raises UnavailableError."""
+        async with self._connection() as connection:
+            rows: list[asyncpg.Record] = await self._bounded(connection, connection.fetch(query, *values))
+            return rows
+
+    async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
+        """The first row of a query, or None; raises UnavailableError."""
+        rows = await self.fetch(query, *values)
+        return rows[0] if rows else None
+
+    async def _bounded(self, connection: Connection, query: Any) -> Any:
+        try:
+            async with asyncio.timeout(self._statement_timeout + _GRACE_SECONDS):
+                return await query
+        except TimeoutError:
+            # It would be waited for when it is given back.
+            connection.terminate()
+            raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        connection = await self._acquire()
+        try:
+            yield connection
+        except (asyncpg.PostgresError, *UNREACHABLE) as exc:
+            explained = unavailable(exc)
+            if explained is None:
+                raise
+            raise explained from exc
+        finally:
+            await self._release(connection)
+
+    async def _acquire(self) -> Any:
+        if self._pool is None:
+            raise UnavailableError("the api is starting or stopping: try again shortly")
+        try:
+            return await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        except TimeoutError as exc:
+            if self._pool.get_size() >= self._settings.pool_max and self._pool.get_idle_size() == 0:
+                raise UnavailableError("every connection of DB_POOL_MAX is busy: try again shortly") from exc
+            raise cannot_connect(exc) from exc
+        except (asyncpg.PostgresError, *UNREACHABLE) as exc:
+            raise cannot_connect(exc) from exc
+
+    async def _release(self, connection: Any) -> None:
+        assert self._pool is not None  # noqa: S101 it was acquired from there
+        try:
+            await self._pool.release(connection, timeout=_GRACE_SECONDS)
+        except (asyncpg.PostgresError, *UNREACHABLE):
+            # It broke after it had answered; the pool opens another.
+            connection.terminate()

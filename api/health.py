@@ -1,0 +1,34 @@
+"""/health, /health/db-check and /metrics."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import queries
+from api.errors import UnavailableError
+from api.resource import json
+from api.services import services
+from shared.migrate import migration_ids
+
+
+async def alive(_: Request) -> Response:
+    """GET /health: 200 while the process lives."""
+    return json({"status": "ok"})
+
+
+async def database(request: Request) -> Response:
+    """GET /health/db-check: 200, or 503 that says what is wrong with the database."""
+    its = services(request).database
+    missing = await queries.missing_tables(its)
+    if missing:
+        raise UnavailableError(f"missing in the database: {', '.join(missing)}; run `ecs-backend migrate`")
+    applied = await queries.applied_migrations(its)
+    behind = [name for name in migration_ids() if name not in applied]
+    if behind:
+        raise UnavailableError(f"migrations behind: {', '.join(behind)}; run `ecs-backend migrate`")
+    return json({"status": "ok"})
+
+
+async def metrics(request: Request) -> Response:
+    """GET /metrics: figures for Prometheus."""
+    return Response(generate_latest(services(request).registry), media_type=CONTENT_TYPE_LATEST)

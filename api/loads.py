@@ -1,0 +1,68 @@
+"""/api/vens/{venId}/loads: the loads of a VEN as telemetry and load snapshots have them now."""
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import queries
+from api.errors import NotFoundError
+from api.points import rounded
+from api.resource import json
+from api.services import Services, services
+
+
+class Load(Struct, frozen=True, rename="camel"):
+    """A load; powers in kW, generation is negative."""
+
+    id: str
+    type: str | None
+    capacity_kw: float
+    shed_capability_kw: float
+    current_power_kw: float
+    name: str | None
+
+
+async def of_ven(request: Request) -> Response:
+    """GET /api/vens/{venId}/loads."""
+    return json(await _loads(services(request), request.path_params["venId"]))
+
+
+async def one(request: Request) -> Response:
+    """GET /api/vens/{venId}/loads/{loadId}."""
+    ven_id, load_id = request.path_params["venId"], request.path_params["loadId"]
+    for load in await _loads(services(request), ven_id):
+        if load.id == load_id:
+            return json(load)
+    raise no_such_load(ven_id, load_id)
+
+
+async def _loads(its: Services, ven_id: str) -> list[Load]:
+    rows = await queries.ven_loads(its.database, storable(ven_id))
+    if rows is None:
+        raise no_such_ven(ven_id)
+    return [
+        Load(
+            id=row["load_id"],
+            type=row["load_type"],
+            capacity_kw=rounded(row["capacity_kw"]),
+            shed_capability_kw=rounded(row["shed_capability_kw"]),
+            current_power_kw=rounded(row["power_kw"]),
+            name=row["name"],
+        )
+        for row in rows
+    ]
+
+
+def storable(name: str) -> str:
+    """An id as the database can hold one; what it cannot names nothing, as the empty id does."""
+    return "" if "\0" in name else name
+
+
+def no_such_ven(ven_id: str) -> NotFoundError:
+    """The answer for a VEN that nothing was heard of."""
+    return NotFoundError(f"venId: nothing was heard of a VEN {ven_id[:128]!r}")
+
+
+def no_such_load(ven_id: str, load_id: str) -> NotFoundError:
+    """The answer for a load that its VEN does not have."""
+    return NotFoundError(f"loadId: VEN {ven_id[:128]!r} has no load {load_id[:128]!r}")

@@ -1,0 +1,81 @@
+"""One path and the methods it answers, and the shapes of answers."""
+
+import csv
+import io
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from api.errors import BadRequestError, problem
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Resource:
+    """An ASGI endpoint: a handler by method; HEAD answers as GET does, OPTIONS says what there is.
+
+    `params` names the query parameters that GET takes; every other one, and one given twice, is a BadRequestError.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], params: Sequence[str] | None) -> None:
+        self._handlers = dict(handlers)
+        self._params = params
+        if "GET" in handlers:
+            self._handlers["HEAD"] = handlers["GET"]
+        self.allow = ", ".join(sorted({*self._handlers, "OPTIONS"}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        handler = self._handlers.get(request.method)
+        if handler is not None:
+            self._check_params(request)
+            return await handler(request)
+        if request.method == "OPTIONS":
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": self.allow})
+        detail = f"{request.scope['path']} takes {self.allow}, not {request.method}"
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": self.allow})
+
+    def _check_params(self, request: Request) -> None:
+        if self._params is None:
+            return
+        takes = self._params if request.method in ("GET", "HEAD") else ()
+        seen: set[str] = set()
+        for name, _ in request.query_params.multi_items():
+            if name not in takes:
+                known = (
+                    f"this path takes {', '.join(takes)}" if takes else "this path takes no query parameter"
+                )
+                raise BadRequestError(f"{name[:64]}: unknown query parameter; {known}")
+            if name in seen:
+                raise BadRequestError(f"{name}: given more than once; give it once")
+            seen.add(name)
+
+
+def resource(path: str, *, params: Sequence[str] | None = (), **handlers: Handler) -> Route:
+    """The route of `path` with a handler for each method, `GET=…`; params=None: whatever query it has."""
+    return Route(path, Resource(handlers, params))
+
+
+def json(value: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+    """`value` as JSON."""
+    content = msgspec.json.encode(value)
+    return Response(content, status, headers=dict(headers or {}), media_type="application/json")
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]], headers: Mapping[str, str]) -> Response:
+    """Rows under a header as CSV (RFC 4180); None is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return Response(text.getvalue(), headers=dict(headers), media_type="text/csv")

@@ -1,0 +1,26 @@
+"""The settings that the api runs with."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from shared import config
+
+
+class Settings(Struct, frozen=True):
+    """Every kind of setting that the api reads."""
+
+    db: config.Database
+    api: config.Api
+    dashboard: config.Dashboard
+    log: config.Log
+
+
+def read(env: Mapping[str, str]) -> Settings:
+    """The settings in `env`; SettingsError with one line that names what is wrong."""
+    return Settings(
+        db=config.read(config.Database, env),
+        api=config.read(config.Api, env),
+        dashboard=config.read(config.Dashboard, env),
+        log=config.read(config.Log, env),
+    )

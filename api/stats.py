@@ -1,0 +1,69 @@
+"""/api/stats: the fleet as it is now. Powers in kW, energy in kWh, efficiency in %."""
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import queries
+from api.errors import UnavailableError
+from api.points import rounded, rounded_or_none
+from api.resource import json
+from api.services import services
+
+
+class NetworkStats(Struct, frozen=True, rename="camel"):
+    """The whole fleet now."""
+
+    ven_count: int
+    controllable_power_kw: float
+    potential_load_reduction_kw: float
+    household_usage_kw: float
+    online_vens: int
+    current_load_reduction_kw: float
+    network_efficiency: float | None
+    average_house_power: float | None
+    total_house_power_today: float
+
+
+class LoadTypeStats(Struct, frozen=True, rename="camel"):
+    """Loads of one type now."""
+
+    type: str
+    total_capacity_kw: float
+    total_shed_capability_kw: float
+    current_usage_kw: float
+
+
+async def network(request: Request) -> Response:
+    """GET /api/stats/network."""
+    its = services(request)
+    fleet = await queries.fleet(its.database, its.offline_after)
+    if fleet is None:
+        raise UnavailableError("the database gave no figures")
+    loads = await its.totals.loads.get()
+    stats = NetworkStats(
+        ven_count=fleet["vens"],
+        controllable_power_kw=rounded(sum(totals.controllable_kw for totals in loads)),
+        potential_load_reduction_kw=rounded(sum(totals.shed_capability_kw for totals in loads)),
+        household_usage_kw=rounded(fleet["used_kw"]),
+        online_vens=fleet["online"],
+        current_load_reduction_kw=rounded(fleet["shed_kw"]),
+        network_efficiency=rounded_or_none(_ratio(100 * fleet["shed_kw"], fleet["requested_kw"])),
+        average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["online"])),
+        total_house_power_today=rounded(await its.totals.energy_today_kwh.get()),
+    )
+    return json(stats)
+
+
+async def loads(request: Request) -> Response:
+    """GET /api/stats/loads."""
+    totals = await services(request).totals.loads.get()
+    stats = [
+        LoadTypeStats(of.type, rounded(of.capacity_kw), rounded(of.shed_capability_kw), rounded(of.usage_kw))
+        for of in totals
+    ]
+    return json(stats)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
