@@ -38,9 +38,13 @@ broker:  ## mosquitto, if it is missing
 
 bench: bench-ingest bench-read  ## all benchmarks
 
-bench-ingest bench-read torture: install
-	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
+bench-ingest bench-read: install
+	@sh shared/embedded/install-broker.sh
 	$(BENCHMARK).$(subst bench-,,$@) $(ARGS)
+
+torture: install  ## the long form of the fault suite (ARGS="--seed 7 --rounds 100 --minutes 5 --soak 15")
+	@sh shared/embedded/install-broker.sh
+	$(BIN)/python -m tests.torture $(ARGS)
 
 clean:  ## remove .venv and caches; data stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build

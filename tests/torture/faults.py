@@ -109,6 +109,8 @@ async def take_session_over(world: World, rng: random.Random) -> None:
     with contextlib.suppress(aiomqtt.MqttError):
         async with intruder:
             await asyncio.sleep(rng.uniform(0, 0.2))
+    if intruder._disconnected.done():
+        intruder._disconnected.exception()
 
 
 def cut_connection(proxy: Proxy) -> None:

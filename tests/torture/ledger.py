@@ -33,6 +33,14 @@ class Ledger:
                 current = status
         return rows
 
+    def reported(self) -> set[tuple[str, int, str]]:
+        """Every status that was published."""
+        return {(ven, ts, status) for ven, reports in self.statuses.items() for ts, status in reports}
+
+    def current(self) -> list[tuple[str, str]]:
+        """Each VEN's last status, by VEN."""
+        return [(ven, max(reports)[1]) for ven, reports in sorted(self.statuses.items())]
+
     def latest(self) -> dict[str, tuple[int, float]]:
         """Time and power of each VEN's newest reading."""
         newest: dict[str, tuple[int, float]] = {}
