@@ -14,6 +14,8 @@ from api.resource import json
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "backend-api.yaml"
 _PAGE = Path(__file__).with_name("docs.html")
+# libyaml's, ten times as fast, where it is there.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ASSETS = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
@@ -25,7 +27,7 @@ class Contract:
     """The OpenAPI document and its page, read once."""
 
     def __init__(self, file: Path = FILE) -> None:
-        self.document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        self.document: dict[str, Any] = yaml.load(file.read_bytes(), Loader=_LOADER)  # noqa: S506 a safe one
         self.page = _PAGE.read_bytes()
         vendor = Path(swagger_ui_bundle.swagger_ui_path)
         self._assets = {name: (vendor / name).read_bytes() for name in _ASSETS}
