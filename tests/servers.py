@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
+import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
 
@@ -190,6 +191,17 @@ async def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"{explain()} (after {timeout:g} s)")
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run: neither gone nor a zombie that nobody reaps."""
+
+    def runs(process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    return [process for process in processes if runs(process)]
 
 
 def free_port() -> int:

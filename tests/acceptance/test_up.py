@@ -15,6 +15,7 @@ from shared.ports import accepts
 from tests.servers import (
     Address,
     Process,
+    alive,
     as_environment,
     execute,
     free_port,
@@ -55,10 +56,6 @@ class Up(Process):
     def rows(self) -> int:
         settings = EmbeddedPostgres(self.directory / ".data" / "postgres").settings("ecs")
         return int(execute(settings, "SELECT count(*) FROM ven_telemetry")[0][0])
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
 @embedded

@@ -14,7 +14,7 @@ from shared.embedded.postgres import EmbeddedPostgres
 from shared.errors import StartupError
 from shared.migrate import migrate
 from shared.ports import accepts
-from tests.servers import execute, free_port, running, temporary_directory, wait_until
+from tests.servers import alive, execute, free_port, running, temporary_directory, wait_until
 
 
 @pytest.fixture
@@ -73,14 +73,7 @@ time.sleep(60)
         children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         assert len(children) == 2
         parent.kill()
-    wait_until(lambda: not any(map(alive, children)), timeout=20)
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    wait_until(lambda: not alive(children), timeout=20)
 
 
 def test_a_directory_of_something_else_is_left_alone(directory: Path) -> None:
