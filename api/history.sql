@@ -33,7 +33,7 @@ WITH dirty AS MATERIALIZED (
     SELECT bucket, used_kw, shed_kw, requested_kw, event_id, ven_count::float8 AS ven_count
     FROM network_power_5m
     WHERE bucket >= $1::timestamptz AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-      AND true
+      AND bucket NOT IN (SELECT bucket FROM dirty)
     UNION ALL
     SELECT bucket, sum(used_kw), sum(shed_kw), sum(requested_kw), max(event_id), count(*)::float8
     FROM vens

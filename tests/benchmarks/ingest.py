@@ -99,6 +99,10 @@ class Worker:
             name: float(value) for name, value in (x.split() for x in lines if x[0] != "#" and "{" not in x)
         }
 
+    def wait_ready(self) -> None:
+        """Wait until it is subscribed."""
+        wait_until(lambda: self.metrics().get("ecs_ingest_mqtt_connected") == 1, 30, self.process.output)
+
     def peak_mb(self) -> float:
         """The most memory it has held."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -119,7 +123,7 @@ def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
         workers = [Worker(directory, db, broker.port, n, group) for n in range(scenario.workers)]
         for worker in workers:
             stack.callback(worker.process.kill)
-            wait_until(lambda w=worker: w.metrics().get("ecs_ingest_mqtt_connected") == 1, 30)
+            worker.wait_ready()
         groups = {
             "ingest": [w.process.pid for w in workers],
             "postgres": [server.process.pid] if server.process else [],
