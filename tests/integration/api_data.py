@@ -1,0 +1,174 @@
+"""Rows for tests of the api, put into its tables by plain SQL. Times are s since the epoch."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from ingest import rollup
+from shared import db
+from shared.config import Database
+from tests.model import Point, R
+
+HOUR, DAY = 3600, 86400
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def iso(seconds: float) -> str:
+    return f"{at(seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@contextmanager
+def connected(database: Database) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=database.password,
+        dbname=database.name,
+        autocommit=True,
+    ) as connection:
+        yield connection
+
+
+def execute(database: Database, statement: str, *values: Any) -> None:
+    """Run one statement, `%s` for each value."""
+    with connected(database) as connection:
+        connection.execute(statement.encode(), values or None)
+
+
+def store(database: Database, readings: Iterable[R], *, dirty: bool = False) -> None:
+    """Store readings with their loads, as ingest would; `dirty`: mark their buckets as closed before they came."""
+    readings = list(readings)
+    with connected(database) as connection:
+        for day in sorted({r.ts // DAY for r in readings}):
+            connection.execute("SELECT make_raw_day(%s)", [at(day * DAY)])
+        cursor = connection.cursor()
+        cursor.executemany(
+            _TELEMETRY, [(r.ven, at(r.ts), r.used, r.shed, r.requested, r.event) for r in readings]
+        )
+        samples = [(r.ven, at(r.ts), load, used, shed) for r in readings for load, used, shed in r.loads]
+        if samples:
+            cursor.executemany(_SAMPLE, samples)
+            cursor.executemany(_KNOWN, [(ven, load, ts) for ven, ts, load, _, _ in samples])
+        cursor.executemany(_VEN, [_ven(r) for r in readings])
+        if dirty:
+            cursor.executemany(
+                "INSERT INTO dirty_buckets (bucket, ven_id) VALUES (%s, %s)",
+                sorted({(at(r.ts - r.ts % 300), r.ven) for r in readings}),
+            )
+
+
+def _ven(r: R) -> tuple[Any, ...]:
+    loads_ts = at(r.ts) if r.loads else None
+    return r.ven, at(r.ts), r.used, r.shed, r.requested, r.event, loads_ts
+
+
+def roll_up(database: Database, until: float) -> None:
+    """Let the leader's work be done for all buckets that end by `until`; dirty ones are redone."""
+
+    async def run() -> None:
+        connection = await db.connect(database, application="test-rollup")
+        try:
+            await rollup.roll_up(connection, at(until) + rollup.GRACE)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def drop_raw(database: Database, before: int) -> None:
+    """Forget raw rows before a UTC midnight, as retention does."""
+    assert before % DAY == 0
+    with connected(database) as connection:
+        connection.execute("UPDATE rollup_state SET raw_from = %s", [at(before)])
+        for table in ("ven_telemetry", "ven_load_samples"):
+            connection.execute(f"DELETE FROM {table} WHERE ts < %s".encode(), [at(before)])
+
+
+def ven(database: Database, ven_id: str, **columns: Any) -> None:
+    """A row of `vens`, online unless the columns say otherwise; "ago" columns count s back from now."""
+    _insert(
+        database, "vens", {"ven_id": ven_id, "first_seen_at": ago(DAY), "last_seen_at": ago(0), **columns}
+    )
+
+
+def load(database: Database, ven_id: str, load_id: str, **columns: Any) -> None:
+    """A row of `ven_loads`."""
+    _insert(
+        database,
+        "ven_loads",
+        {"ven_id": ven_id, "load_id": load_id, "ts": ago(DAY), "sampled": True, **columns},
+    )
+
+
+def sample(database: Database, ven_id: str, load_id: str, ts: datetime, **columns: Any) -> None:
+    """A row of `ven_load_samples`."""
+    execute(database, "SELECT make_raw_day(%s)", ts.replace(hour=0, minute=0, second=0, microsecond=0))
+    _insert(database, "ven_load_samples", {"ven_id": ven_id, "load_id": load_id, "ts": ts, **columns})
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def shown(points: Iterable[Point]) -> list[dict[str, Any]]:
+    """Points of the model as the api shows them."""
+    return [
+        {
+            "timestamp": iso(point.start),
+            "usedPowerKw": point.used,
+            "shedPowerKw": point.shed,
+            "usedEnergyKwh": point.energy,
+            "eventId": point.event,
+            "requestedReductionKw": point.requested,
+            "venCount": point.vens,
+        }
+        for point in points
+    ]
+
+
+def assert_close(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """The same points, up to the rounding of the answer."""
+    assert [point["timestamp"] for point in found] == [point["timestamp"] for point in expected]
+    for one, other in zip(found, expected, strict=True):
+        for name, value in other.items():
+            if isinstance(value, float):
+                assert one[name] is not None, (name, one, other)
+                assert abs(one[name] - value) <= 0.00051, (name, one, other)
+            else:
+                assert one[name] == value, (name, one, other)
+
+
+def _insert(database: Database, table: str, columns: dict[str, Any]) -> None:
+    names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
+    execute(database, f"INSERT INTO {table} ({names}) VALUES ({places})", *columns.values())
+
+
+_TELEMETRY = """
+INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, requested_reduction_kw, event_id,
+                           payload, received_at)
+VALUES (%s, %s, %s, %s, %s, %s, '{}', now())
+"""
+_SAMPLE = """
+INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw, shed_power_kw) VALUES (%s, %s, %s, %s, %s)
+"""
+_KNOWN = """
+INSERT INTO ven_loads (ven_id, load_id, ts, sampled) VALUES (%s, %s, %s, true) ON CONFLICT DO NOTHING
+"""
+_VEN = """
+INSERT INTO vens (ven_id, first_seen_at, last_seen_at, telemetry_ts, used_power_kw, shed_power_kw,
+                  requested_reduction_kw, event_id, loads_ts)
+VALUES (%s, now(), now(), %s, %s, %s, %s, %s, %s)
+ON CONFLICT (ven_id) DO UPDATE SET
+    telemetry_ts = excluded.telemetry_ts, used_power_kw = excluded.used_power_kw,
+    shed_power_kw = excluded.shed_power_kw, requested_reduction_kw = excluded.requested_reduction_kw,
+    event_id = excluded.event_id, loads_ts = coalesce(excluded.loads_ts, vens.loads_ts)
+WHERE excluded.telemetry_ts > vens.telemetry_ts OR vens.telemetry_ts IS NULL
+"""
