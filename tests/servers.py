@@ -6,6 +6,7 @@ TEST_MQTT_HOST (with _PORT); containers, if a Docker daemon answers; embedded on
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -205,9 +206,12 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A loopback port that nothing listens on now, and that no outgoing connection takes before a server does."""
+    while True:
+        # Below the range that systems take ports of outgoing connections from.
+        port = random.randrange(15_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
