@@ -1,6 +1,5 @@
 """Rows for tests of the api, put into its tables by plain SQL. Times are s since the epoch."""
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -70,17 +69,13 @@ def _ven(r: R) -> tuple[Any, ...]:
     return r.ven, at(r.ts), r.used, r.shed, r.requested, r.event, loads_ts
 
 
-def roll_up(database: Database, until: float) -> None:
-    """Let the leader's work be done for all buckets that end by `until`; dirty ones are redone."""
-
-    async def run() -> None:
-        connection = await db.connect(database, application="test-rollup")
-        try:
-            await rollup.roll_up(connection, at(until) + rollup.GRACE)
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
+async def roll_up(database: Database, until: float) -> None:
+    """Do the leader's work for all buckets that end by `until`; dirty ones are redone."""
+    connection = await db.connect(database, application="test-rollup")
+    try:
+        await rollup.roll_up(connection, at(until) + rollup.GRACE)
+    finally:
+        await connection.close()
 
 
 def drop_raw(database: Database, before: int) -> None:

@@ -1,0 +1,208 @@
+"""The fleet as it is now: who is online, and sums over them worked out by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from api import queries, totals
+from api.totals import Shared
+from shared.config import Dashboard, Database
+from tests.api_client import Client, serving
+from tests.integration.api_data import ago, execute, load, roll_up, sample, store, ven
+from tests.model import R
+
+
+@pytest.fixture(autouse=True)
+def _no_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request computes its own totals, but for the tests of just that."""
+    monkeypatch.setattr(totals, "_FRESH_SECONDS", 0.0)
+
+
+@pytest.fixture
+async def api(database: Database) -> AsyncIterator[Client]:
+    async with serving(database, dashboard=Dashboard(ven_offline_after=60)) as client:
+        yield client
+
+
+async def network(api: Client) -> dict[str, Any]:
+    answer = await api.get("/api/stats/network")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_without_vens_all_is_nothing(api: Client) -> None:
+    assert await network(api) == {
+        "venCount": 0,
+        "controllablePowerKw": 0,
+        "potentialLoadReductionKw": 0,
+        "householdUsageKw": 0,
+        "onlineVens": 0,
+        "currentLoadReductionKw": 0,
+        "networkEfficiency": None,
+        "averageHousePower": None,
+        "totalHousePowerToday": 0,
+    }
+    assert (await api.get("/api/stats/loads")).json() == []
+
+
+async def test_sums_are_over_online_vens(api: Client, database: Database) -> None:
+    ven(database, "a", used_power_kw=5, shed_power_kw=1, requested_reduction_kw=4)
+    ven(database, "b", used_power_kw=-2, shed_power_kw=0.5)
+    ven(database, "snapshots-only", last_seen_at=None)
+    ven(
+        database,
+        "silent",
+        last_seen_at=ago(61),
+        used_power_kw=100,
+        shed_power_kw=100,
+        requested_reduction_kw=100,
+    )
+    found = await network(api)
+    assert (found["venCount"], found["onlineVens"]) == (4, 2)
+    assert (found["householdUsageKw"], found["currentLoadReductionKw"]) == (3, 1.5)
+    assert found["averageHousePower"] == 1.5
+    # 1.5 kW delivered of 4 kW requested.
+    assert found["networkEfficiency"] == 37.5
+
+
+async def test_while_nothing_is_requested_there_is_no_efficiency(api: Client, database: Database) -> None:
+    ven(database, "a", shed_power_kw=1, requested_reduction_kw=0)
+    assert (await network(api))["networkEfficiency"] is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "online"),
+    [
+        ({}, True),
+        ({"status": "online", "status_at": ago(10)}, True),
+        ({"status": "maintenance", "status_at": ago(10)}, True),
+        ({"status": "offline", "status_at": ago(10)}, False),
+        ({"status": "OffLine", "status_at": ago(10), "telemetry_ts": ago(20)}, False),
+        ({"status": "lost", "status_at": ago(10), "telemetry_ts": ago(10)}, True),
+        ({"status": "disconnected", "status_at": ago(20), "telemetry_ts": ago(10)}, True),
+        ({"last_seen_at": ago(61), "status": "online", "status_at": ago(61)}, False),
+        ({"last_seen_at": None}, False),
+    ],
+)
+async def test_who_is_online(api: Client, database: Database, columns: dict[str, Any], online: bool) -> None:
+    ven(database, "a", **columns)
+    assert (await network(api))["onlineVens"] == int(online)
+
+
+async def test_a_status_as_old_as_the_telemetry_counts(api: Client, database: Database) -> None:
+    moment = ago(10)
+    ven(database, "a", status="offline", status_at=moment, telemetry_ts=moment)
+    assert (await network(api))["onlineVens"] == 0
+
+
+async def test_loads_by_type(api: Client, database: Database) -> None:
+    now = ago(10)
+    for name in ("a", "b"):
+        ven(database, name, loads_ts=now)
+    ven(database, "away", loads_ts=now, status="offline", status_at=ago(1))
+    sample(database, "a", "1", now, load_type="ev", used_power_kw=3, capacity_kw=7, shed_capability_kw=2)
+    sample(database, "a", "2", now, load_type="solar", used_power_kw=-4, capacity_kw=6, shed_capability_kw=0)
+    sample(database, "a", "3", now, used_power_kw=1)
+    sample(database, "a", "old", ago(20), load_type="ev", used_power_kw=50)
+    sample(database, "b", "1", now, load_type="ev", used_power_kw=1, shed_power_kw=0.5)
+    sample(
+        database, "away", "1", now, load_type="ev", used_power_kw=100, capacity_kw=100, shed_capability_kw=100
+    )
+    load(
+        database,
+        "b",
+        "2",
+        sampled=False,
+        snapshot_ts=ago(5),
+        load_type="ac",
+        capacity_kw=3,
+        shed_capability_kw=1,
+    )
+    answer = await api.get("/api/stats/loads")
+    assert answer.json() == [
+        {"type": "ac", "totalCapacityKw": 3, "totalShedCapabilityKw": 1, "currentUsageKw": 0},
+        # 7 and, estimated, 1 + 0.5.
+        {"type": "ev", "totalCapacityKw": 8.5, "totalShedCapabilityKw": 2.5, "currentUsageKw": 4},
+        {"type": "solar", "totalCapacityKw": 6, "totalShedCapabilityKw": 0, "currentUsageKw": 0},
+        {"type": "unknown", "totalCapacityKw": 1, "totalShedCapabilityKw": 0, "currentUsageKw": 1},
+    ]
+    found = await network(api)
+    # Of those that can shed: 7 + 1.5 + 3.
+    assert (found["controllablePowerKw"], found["potentialLoadReductionKw"]) == (11.5, 3.5)
+
+
+async def test_generation_takes_nothing_from_the_usage_of_its_type(api: Client, database: Database) -> None:
+    now = ago(10)
+    ven(database, "a", loads_ts=now)
+    sample(database, "a", "1", now, load_type="battery", used_power_kw=3, capacity_kw=5)
+    sample(database, "a", "2", now, load_type="battery", used_power_kw=-4, capacity_kw=5)
+    assert (await api.get("/api/stats/loads")).json()[0]["currentUsageKw"] == 3
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Los_Angeles"])
+async def test_the_energy_of_today_begins_at_local_midnight(database: Database, zone: str) -> None:
+    now = datetime.now(ZoneInfo(zone))
+    midnight = round(now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC).timestamp())
+    # 5 minutes each: 12 kW yesterday, then 12 kW and 24 kW of two VENs today.
+    store(database, [R("a", midnight - 1, 12), R("a", midnight, 12), R("b", midnight + 299, 24)])
+    async with serving(database, dashboard=Dashboard(dashboard_timezone=zone)) as api:
+        assert (await network(api))["totalHousePowerToday"] == 3
+        await roll_up(database, midnight + 300)
+        assert (await network(api))["totalHousePowerToday"] == 3
+
+
+async def test_however_many_ask_the_totals_are_computed_once_a_second(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(totals, "_FRESH_SECONDS", 1.0)
+    computed = 0
+    compute = queries.load_totals
+
+    async def counting(*args: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        return await compute(*args)
+
+    monkeypatch.setattr(queries, "load_totals", counting)
+    async with serving(database) as api:
+        paths = ["/api/stats/loads", "/api/stats/network"] * 10
+        answers = await asyncio.gather(*(api.get(path) for path in paths))
+    assert {answer.status_code for answer in answers} == {200}
+    assert computed == 1
+
+
+async def test_a_shared_result_is_one_for_all_who_waited_and_new_after_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 100.0
+    monkeypatch.setattr(totals, "time", SimpleNamespace(monotonic=lambda: clock))
+    monkeypatch.setattr(totals, "_FRESH_SECONDS", 1.0)
+    runs = 0
+
+    async def compute() -> int:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0)
+        return runs
+
+    shared = Shared(compute)
+    assert await asyncio.gather(*(shared.get() for _ in range(5))) == [1] * 5
+    clock += 0.9
+    assert await shared.get() == 1
+    clock += 0.1
+    assert await asyncio.gather(*(shared.get() for _ in range(5))) == [2] * 5
+
+
+async def test_a_failure_is_one_for_all_who_waited_and_tried_again_by_the_next(database: Database) -> None:
+    execute(database, "ALTER TABLE ven_loads RENAME TO hidden")
+    async with serving(database) as api:
+        answers = await asyncio.gather(*(api.get("/api/stats/loads") for _ in range(5)))
+        assert {answer.status_code for answer in answers} == {503}
+        execute(database, "ALTER TABLE hidden RENAME TO ven_loads")
+        assert (await api.get("/api/stats/loads")).status_code == 200
