@@ -43,4 +43,6 @@ def cannot_connect(error: BaseException) -> UnavailableError:
     if isinstance(error, asyncpg.InvalidParameterValueError):
         # The role or a setting the connection asks for does not exist yet.
         return UnavailableError(_MIGRATE)
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return UnavailableError("the database's user may not act as ecs_api: run `GRANT ecs_api TO` it")
     return unavailable(error) or UnavailableError("the database refuses the connection: the log says why")
