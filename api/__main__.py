@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from api.app import create_app
+from api.connection import Connection
 from api.settings import Settings, read
 from shared import logs
 from shared.config import environment
@@ -52,7 +53,7 @@ def _serve(settings: Settings) -> None:
     host, port = settings.api.host, settings.api.port
     config = uvicorn.Config(
         create_app(settings),
-        http="httptools",
+        http=Connection,
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -1,0 +1,136 @@
+"""HTTP connections with bounds that uvicorn does not have: on the time a request may take to arrive, on its
+headers, and on the time a client may take to read an answer.
+
+uvicorn's own timeout is for idle connections alone, and every byte puts it off: a client that sends a byte now
+and then would hold its connection for ever, and with it what it has sent so far (httptools has no limit on headers).
+"""
+
+from asyncio import BaseTransport, TimerHandle
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from api.errors import problem
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+REQUEST_SECONDS = 10.0
+STALL_SECONDS = 30.0
+# The request line, headers, trailers and what frames chunks.
+HEADER_BYTES = 64 * 1024
+
+
+class Connection(HttpToolsProtocol):
+    """One client. Too slow a request is a 408, too long headers are a 431, what is no HTTP a 400; all close it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._arrival: TimerHandle | None = None
+        self._stall: TimerHandle | None = None
+        self._arriving = False
+        self._header_bytes = 0
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Give the first request its time."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # a socket's reads and writes
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._received()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and count what is no body."""
+        self._header_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._header_bytes > HEADER_BYTES:
+            self._refuse(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {HEADER_BYTES} bytes of headers"
+            )
+        elif self._arriving or not self._answering():
+            # Blank lines before a request are no request, but end uvicorn's timeout for idle connections.
+            self._expect_request()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._received()
+        self._arriving, self._header_bytes = True, 0
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body, which the app counts."""
+        self._header_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is there as a whole."""
+        self._received()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered."""
+        super().pause_writing()
+        self._stall = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect_request(self) -> None:
+        if self._arrival is None:
+            self._arrival = self.loop.call_later(REQUEST_SECONDS, self._too_slow)
+
+    def _received(self) -> None:
+        self._arriving = False
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _too_slow(self) -> None:
+        if self._arriving:
+            text = f"the request did not arrive within {REQUEST_SECONDS:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, text)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer, if it is this request's turn and none has begun, and close."""
+        if self.transport.is_closing():
+            return
+        log.debug("refused", status=int(status), detail=detail)
+        if self._may_answer():
+            self.transport.write(_raw(problem(status, detail, {"Connection": "close"})))
+        if self.cycle is not None:
+            # Whatever the app would still say is for nobody.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        if self.cycle is None:
+            return True
+        of_this_request = self.cycle.scope is self.scope
+        done = self.cycle.response_started if of_this_request else not self.cycle.response_complete
+        return not done and not self.pipeline
+
+
+def _raw(response: Response) -> bytes:
+    headers = b"".join(b"%s: %s\r\n" % pair for pair in response.raw_headers)
+    return STATUS_LINE[response.status_code] + headers + b"\r\n" + bytes(response.body)
