@@ -93,7 +93,7 @@ class Leader:
         return await db.connect(
             self._settings,
             application="ecs-ingest-leader",
-            server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", "jit": "off", "timezone": "UTC"},
+            server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", **rollup.SESSION},
         )
 
 

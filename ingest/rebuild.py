@@ -35,9 +35,7 @@ def main() -> int:
 
 async def _rebuild(settings: config.Database, start: datetime | None, end: datetime | None) -> int:
     try:
-        connection = await db.connect(
-            settings, application="ecs-rebuild", server_settings={"jit": "off", "timezone": "UTC"}
-        )
+        connection = await db.connect(settings, application="ecs-rebuild", server_settings=rollup.SESSION)
         try:
             with Progress() as progress:
                 task = progress.add_task("rebuilding rollups", total=1.0)

@@ -18,6 +18,18 @@ log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("rollup.sql"))
 
+# For sessions that roll up. A bucket is a short stretch of time and nearly every VEN: right after a partition
+# was made, before it is analyzed, the planner would walk its whole (ven_id, ts) index and sort; BRIN or a scan
+# and one hash table take half the time.
+SESSION = {
+    "timezone": "UTC",
+    "jit": "off",
+    "work_mem": "64MB",
+    "enable_indexscan": "off",
+    "enable_sort": "off",
+    "enable_incremental_sort": "off",
+}
+
 BASE = timedelta(minutes=5)
 # A bucket is closed this long after its end: most of what belongs to it has come by then.
 GRACE = timedelta(seconds=20)

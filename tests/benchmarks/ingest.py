@@ -6,6 +6,7 @@ machine's noise makes those of two runs hard to compare.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -22,11 +24,14 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from ingest import rollup
 from ingest.leader import ADVISORY_LOCK
 from shared.config import Database, Ingest, Mqtt
+from shared.db import connect
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.migrate import migrate
+from tests.benchmarks.latency import measure
 from tests.benchmarks.machine import machine
 from tests.servers import (
     Process,
@@ -75,6 +80,7 @@ class Result:
     peak_mb: float
     batch: float
     copy_seconds: float | None
+    rollup_seconds: float
 
 
 class Worker:
@@ -141,9 +147,10 @@ def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
         for worker in workers:
             worker.process.stop()
             print(worker.process.output()[-6000:])
+        rolled_up = asyncio.run(_roll_up(db))
         copied = _copy_again(server, db, directory) if copy else None
         seconds = done - published["first"]
-        return Result(scenario.name, count, rows, seconds, cpu, peak, count / flushes, copied)
+        return Result(scenario.name, count, rows, seconds, cpu, peak, count / flushes, copied, rolled_up)
 
 
 @contextmanager
@@ -190,6 +197,16 @@ def _count(db: Database, table: str) -> int:
         return row[0] if row else 0
 
 
+async def _roll_up(db: Database) -> float:
+    """Seconds that the leader takes to roll up all that was stored, whenever its buckets close."""
+    connection = await connect(db, application="bench", server_settings=rollup.SESSION)
+    began = time.perf_counter()
+    await rollup.roll_up(connection, datetime.now(UTC) + timedelta(minutes=15))
+    seconds = time.perf_counter() - began
+    await connection.close()
+    return seconds
+
+
 def _copy_again(server: EmbeddedPostgres, db: Database, directory: Path) -> float:
     """Seconds that psql's \\copy takes to load the very rows again into emptied tables."""
     files = {table: directory / f"{table}.copy" for table in _RAW_TABLES}
@@ -227,6 +244,7 @@ def show(results: list[Result]) -> None:
         table.add_column(f"{head} µs/message", justify="right")
     table.add_column("ingest peak MB", justify="right")
     table.add_column("messages/batch", justify="right")
+    table.add_column("rolling up, % of the time", justify="right")
     for r in results:
         rate = r.rows / r.seconds
         copied = r.rows / r.copy_seconds if r.copy_seconds else None
@@ -240,18 +258,28 @@ def show(results: list[Result]) -> None:
             *cpu,
             f"{r.peak_mb:.0f}",
             f"{r.batch:.0f}",
+            f"{r.rollup_seconds / r.seconds:.1%}",
         )
-    Console(width=170).print(table)
+    Console(width=190).print(table)
 
 
 def main() -> None:
     """Run the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument(
+        "--rate", type=int, default=1000, help="messages/s beside which latency is measured; 0: not"
+    )
     parser.add_argument("--only", type=int, help="run just this scenario, from 0")
     options = parser.parse_args()
     chosen = SCENARIOS if options.only is None else [SCENARIOS[options.only]]
     show([run(s, options.messages, copy=n == 0) for n, s in enumerate(chosen)])
+    if options.rate:
+        latency = measure(options.rate)
+        print(
+            f"from publish until REST shows it, at {latency.rate:,} messages/s: "
+            f"p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms, p99 {latency.p99:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

@@ -81,6 +81,8 @@ class Fleet:
         await connection.execute(_SQL["vens"])
         await connection.execute("VACUUM (ANALYZE, FREEZE)")
         self.filled_rows = await connection.fetchval("SELECT count(*) FROM ven_telemetry") * (1 + self.loads)
+        for name, value in rollup.SESSION.items():
+            await connection.execute("SELECT set_config($1, $2, false)", name, value)
         began = time.monotonic()
         await rollup.roll_up(connection, datetime.now(UTC))
         self.rollup_seconds = time.monotonic() - began
