@@ -14,7 +14,7 @@ CREATE TABLE ven_telemetry (
     PRIMARY KEY (ven_id, ts)
 ) PARTITION BY RANGE (ts);
 
-CREATE INDEX ven_telemetry_ts ON ven_telemetry USING brin (ts) WITH (pages_per_range = 32);
+CREATE INDEX ven_telemetry_ts ON ven_telemetry USING brin (ts) WITH (pages_per_range = 32, autosummarize = on);
 
 -- No unique index: a sample is stored with its telemetry row, which is unique.
 CREATE TABLE ven_load_samples (
@@ -30,7 +30,7 @@ CREATE TABLE ven_load_samples (
 ) PARTITION BY RANGE (ts);
 
 CREATE INDEX ven_load_samples_key ON ven_load_samples (ven_id, ts);
-CREATE INDEX ven_load_samples_ts ON ven_load_samples USING brin (ts) WITH (pages_per_range = 32);
+CREATE INDEX ven_load_samples_ts ON ven_load_samples USING brin (ts) WITH (pages_per_range = 32, autosummarize = on);
 
 -- A row is a transition from one status to another.
 CREATE TABLE ven_statuses (

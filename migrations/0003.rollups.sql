@@ -34,8 +34,8 @@ CREATE TABLE load_power_5m (
     PRIMARY KEY (ven_id, load_id, bucket)
 ) PARTITION BY RANGE (bucket);
 
-CREATE INDEX ven_power_5m_bucket ON ven_power_5m USING brin (bucket) WITH (pages_per_range = 32);
-CREATE INDEX load_power_5m_bucket ON load_power_5m USING brin (bucket) WITH (pages_per_range = 32);
+CREATE INDEX ven_power_5m_bucket ON ven_power_5m USING brin (bucket) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX load_power_5m_bucket ON load_power_5m USING brin (bucket) WITH (pages_per_range = 32, autosummarize = on);
 
 -- One row. closing: writers mark what they store before it as dirty; watermark (<= closing): buckets before
 -- it are rolled up; raw_from: raw rows before it may be gone and are not taken any more.
