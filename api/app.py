@@ -54,7 +54,7 @@ ROUTES: list[BaseRoute] = [
     resource("/health", GET=health.alive, params=None),
     resource("/health/db-check", GET=health.database, params=None),
     resource("/metrics", GET=health.metrics, params=None),
-    resource("/openapi.json", GET=contract.document, params=None),
+    resource("/openapi.json", GET=contract.document, params=("version",)),
     resource("/docs", GET=contract.page, params=None),
     resource("/docs/{file}", GET=contract.asset, params=None),
 ]

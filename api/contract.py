@@ -9,7 +9,7 @@ import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.errors import NotFoundError
+from api.errors import BadRequestError, NotFoundError
 from api.resource import json
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "backend-api.yaml"
@@ -46,10 +46,10 @@ class Contract:
 
 async def document(request: Request) -> Response:
     """GET /openapi.json."""
-    contract = _contract(request)
-    return json(
-        contract.for_swagger_ui() if request.query_params.get("version") == "3.0" else contract.document
-    )
+    contract, version = _contract(request), request.query_params.get("version", "3.1")
+    if version not in ("3.0", "3.1"):
+        raise BadRequestError(f"version: {version[:64]!r} is neither 3.0 nor 3.1")
+    return json(contract.for_swagger_ui() if version == "3.0" else contract.document)
 
 
 async def page(request: Request) -> Response:

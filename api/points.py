@@ -22,7 +22,7 @@ class Point(Struct, frozen=True, rename="camel"):
     used_energy_kwh: float | None = None
     event_id: str | None = None
     requested_reduction_kw: float | None = None
-    ven_count: float | None = None
+    ven_count: float | int | None = None
 
 
 class HistoryResponse(Struct, frozen=True):
@@ -45,6 +45,12 @@ def rounded_or_none(value: float | None) -> float | None:
     return None if value is None else round(value, _DECIMALS) + 0.0
 
 
+def rounded_count(mean: float) -> float | int:
+    """A mean of counts as it is answered: 24.5, but 25."""
+    shown = rounded(mean)
+    return int(shown) if shown.is_integer() else shown
+
+
 def points(rows: Iterable[Row], buckets: Buckets) -> list[Point]:
     """A point for each row. Its energy: mean power over the time of its base buckets that have data."""
     base_hours = buckets.base.total_seconds() / 3600
@@ -56,7 +62,7 @@ def points(rows: Iterable[Row], buckets: Buckets) -> list[Point]:
             rounded(used * bases * base_hours),
             event_id,
             rounded_or_none(requested),
-            rounded_or_none(vens),
+            None if vens is None else rounded_count(vens),
         )
         for start, used, shed, requested, event_id, vens, bases in rows
     ]

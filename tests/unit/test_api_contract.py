@@ -109,6 +109,11 @@ async def test_it_is_served_as_openapi_3_0_to_what_cannot_read_3_1() -> None:
     assert (efficiency["type"], efficiency["nullable"]) == ("number", True)
 
 
+async def test_a_version_of_openapi_that_is_not_there_is_refused() -> None:
+    async with serving() as api:
+        assert "3.0 nor 3.1" in await api.detail(400, "/openapi.json?version=2.0")
+
+
 async def test_the_page_loads_nothing_from_another_host() -> None:
     async with serving() as api:
         page = (await api.get("/docs")).text

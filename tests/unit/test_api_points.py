@@ -1,10 +1,11 @@
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from api.buckets import cover
 from api.params import Fill, parse_granularity
-from api.points import Point, filled, rounded
+from api.points import Point, filled, rounded, rounded_count
 
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,3 +52,10 @@ def test_without_data_every_bucket_asked_for_is_null(fill: Fill) -> None:
     points = filled([], BUCKETS, fill, open_start=False, open_end=False)
     assert points == [Point(START + n * HOUR) for n in range(5)]
     assert filled([], BUCKETS, fill, open_start=True, open_end=False) == []
+
+
+@pytest.mark.parametrize(
+    ("mean", "text"), [(25.0, "25"), (24.5, "24.5"), (24.99999, "25"), (0.0, "0"), (1 / 3, "0.333")]
+)
+def test_a_whole_count_has_no_decimals(mean: float, text: str) -> None:
+    assert msgspec.json.encode(rounded_count(mean)).decode() == text
