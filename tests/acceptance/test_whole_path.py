@@ -1,0 +1,267 @@
+"""The main job: messages in over MQTT, answers out over REST, each number worked out by hand."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from shared.config import Api, Database
+from tests.integration.test_ingest import Ingesting, publish
+from tests.servers import Address, Process, as_environment, eventually, free_port, wait_until
+
+# A whole hour, long enough ago that its buckets are closed and recent enough for any retention.
+HOUR = int(time.time()) // 3600 * 3600 - 3 * 3600
+
+
+class Whole:
+    """ingest and api on one database."""
+
+    def __init__(self, directory: Path, db: Database, broker: Address, prefix: str) -> None:
+        self.ingest = Ingesting(directory, db, broker, prefix)
+        self.port = free_port()
+        self.api = Process(directory, "api", env=as_environment(db, Api(port=self.port)))
+        self.broker = broker
+        self.ingest.wait_ready()
+        wait_until(lambda: self.get("/health/db-check", root=True) is not None, 20, self.api.output)
+
+    def get(self, path: str, *, root: bool = False) -> Any:
+        url = f"http://127.0.0.1:{self.port}{'' if root else '/api'}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return None
+
+    async def send(self, *messages: tuple[str, dict[str, Any]]) -> None:
+        before = self.ingest.metric("received_total")
+        await publish(
+            self.broker, self.ingest.prefix, *((t, json.dumps(body).encode()) for t, body in messages)
+        )
+        await eventually(lambda: self.ingest.metric("received_total") == before + len(messages))
+
+
+@pytest.fixture
+def whole(tmp_path: Path, database: Database, broker: Address, unique: str) -> Iterator[Whole]:
+    running = Whole(tmp_path, database, broker, unique)
+    yield running
+    running.api.kill()
+    running.ingest.process.kill()
+
+
+def reading(ven: str, ts: float, used: float, **fields: Any) -> tuple[str, dict[str, Any]]:
+    return "volttron/metering", {"venId": ven, "timestamp": ts, "usedPowerKw": used, **fields}
+
+
+def load(name: str, kind: str | None, power: float, **fields: float) -> dict[str, Any]:
+    return {"id": name, "type": kind, "currentPowerKw": power, **fields}
+
+
+async def test_network_and_load_statistics(whole: Whole) -> None:
+    now = time.time()
+    await whole.send(
+        reading(
+            "a",
+            now,
+            4.0,
+            shedPowerKw=1.0,
+            requestedReductionKw=2.0,
+            eventId="e",
+            loads=[
+                load("hvac", "hvac", 1.5, capacityKw=3.0, shedCapabilityKw=0.5),
+                load("pv", "solar", -2.0, capacityKw=5.0, shedCapabilityKw=0.0),
+            ],
+        ),
+        reading(
+            "b",
+            now,
+            2.0,
+            shedPowerKw=0.5,
+            loads=[
+                load("hvac", "hvac", 1.0, shedPowerKw=0.25),
+                load("x", None, 0.5, capacityKw=1.0, shedCapabilityKw=0.25),
+            ],
+        ),
+        reading("gone", now, 100.0, loads=[load("ev", "ev", 50.0, capacityKw=50.0, shedCapabilityKw=50.0)]),
+        ("ven/status/gone", {"status": "offline", "timestamp": now + 1}),
+        ("ven/loads/asleep", {"timestamp": now, "loads": [load("ev", "ev", 9.0, capacityKw=9.0)]}),
+    )
+    await eventually(lambda: (whole.get("/stats/network") or {}).get("onlineVens") == 2)
+    # b's hvac has no capability: 0.25, what it sheds now; and no capacity: 1.0 + 0.25.
+    await eventually(
+        lambda: (
+            whole.get("/stats/loads")
+            == [
+                {
+                    "type": "hvac",
+                    "totalCapacityKw": 4.25,
+                    "totalShedCapabilityKw": 0.75,
+                    "currentUsageKw": 2.5,
+                },
+                {
+                    "type": "solar",
+                    "totalCapacityKw": 5.0,
+                    "totalShedCapabilityKw": 0.0,
+                    "currentUsageKw": 0.0,
+                },
+                {
+                    "type": "unknown",
+                    "totalCapacityKw": 1.0,
+                    "totalShedCapabilityKw": 0.25,
+                    "currentUsageKw": 0.5,
+                },
+            ]
+        ),
+        explain=lambda: str(whole.get("/stats/loads")),
+    )
+    stats = whole.get("/stats/network")
+    today = stats.pop("totalHousePowerToday")
+    assert stats == {
+        "venCount": 4,
+        "onlineVens": 2,
+        "householdUsageKw": 6.0,
+        "currentLoadReductionKw": 1.5,
+        "networkEfficiency": 75.0,
+        "averageHousePower": 3.0,
+        "potentialLoadReductionKw": 1.0,
+        # hvac of a and b and x of b can shed; pv cannot.
+        "controllablePowerKw": 3.0 + 1.25 + 1.0,
+    }
+    # All three readings lie in one five-minute bucket, or the bucket has just ended; 106 kW for 1/12 h.
+    assert today == pytest.approx(106 / 12, abs=0.001)
+
+
+async def test_histories_of_network_ven_and_load(whole: Whole) -> None:
+    await whole.send(
+        reading("a", HOUR, 1.0, loads=[load("l", "hvac", 0.5, shedPowerKw=0.5)]),
+        reading("a", HOUR + 60, 3.0, loads=[load("l", "hvac", 1.5)]),
+        reading("b", HOUR + 10, 6.0, shedPowerKw=2.0, requestedReductionKw=4.0, eventId="e1"),
+        reading("a", HOUR + 900, 4.0),
+        reading("b", HOUR - 1, 9.0),
+    )
+    window = f"start={_iso(HOUR)}&end={_iso(HOUR + 3600)}"
+    # 15 minutes of one five-minute bucket each: a's mean 2 and b's 6; then a's 4 alone.
+    assert whole.get(f"/stats/network/history?{window}&granularity=15m") == {
+        "granularity": "15m",
+        "points": [
+            _point(HOUR, 8.0, 2.0, 8 / 12, "e1", 4.0, 2),
+            _point(HOUR + 900, 4.0, 0.0, 4 / 12, None, None, 1),
+        ],
+    }
+    # The hour: mean of the two base buckets with data, for ten minutes.
+    hour = whole.get(f"/stats/network/history?{window}&granularity=1h")["points"]
+    assert hour == [_point(HOUR, 6.0, 1.0, 1.0, "e1", 4.0, 1.5)]
+    ven = whole.get(f"/vens/a/history?{window}")
+    assert ven == {
+        "granularity": "5m",
+        "points": [
+            _point(HOUR, 2.0, 0.0, 2 / 12, None, None, None),
+            _point(HOUR + 900, 4.0, 0.0, 4 / 12, None, None, None),
+        ],
+    }
+    of_load = whole.get(f"/vens/a/loads/l/history?{window}&granularity=1m")["points"]
+    assert of_load == [
+        _point(HOUR, 0.5, 0.5, 0.5 / 60, None, None, None),
+        _point(HOUR + 60, 1.5, 0.0, 1.5 / 60, None, None, None),
+    ]
+
+
+async def test_loads_of_a_ven_in_both_dialects(whole: Whole) -> None:
+    now = time.time()
+    await whole.send(
+        (
+            "ven/loads/s",
+            {
+                "timestamp": now - 60,
+                "loads": [
+                    {
+                        "id": "hvac1",
+                        "type": "hvac",
+                        "name": "HVAC",
+                        "capacityKw": 3.5,
+                        "shedCapabilityKw": 0.5,
+                        "currentPowerKw": 9,
+                    }
+                ],
+            },
+        ),
+        (
+            "oadr/meter/s",
+            {"ts": int(now * 1000), "power_kw": 1.4, "loads": [{"id": "hvac1", "currentPowerKw": 0.9}]},
+        ),
+    )
+    hvac = {
+        "id": "hvac1",
+        "type": "hvac",
+        "name": "HVAC",
+        "capacityKw": 3.5,
+        "shedCapabilityKw": 0.5,
+        "currentPowerKw": 0.9,
+    }
+    assert whole.get("/vens/s/loads") == [hvac]
+    await whole.send(
+        (
+            "ven/loads/s",
+            {
+                "timestamp": now + 1,
+                "loads": [{"id": "hvac1", "currentPowerKw": 0.7}, {"id": "new", "currentPowerKw": 1}],
+            },
+        )
+    )
+    new = {
+        "id": "new",
+        "type": None,
+        "name": None,
+        "capacityKw": 1.0,
+        "shedCapabilityKw": 0.0,
+        "currentPowerKw": 1.0,
+    }
+    assert whole.get("/vens/s/loads") == [{**hvac, "currentPowerKw": 0.7}, new]
+    assert whole.get("/vens/s/loads/new") == new
+    assert whole.get("/vens/nobody/loads") is None
+
+
+async def test_a_last_will_takes_a_ven_offline(whole: Whole) -> None:
+    now = time.time()
+    await whole.send(reading("w", now, 1.0), ("ven/status/w", {"status": "online", "timestamp": now}))
+    await eventually(lambda: whole.get("/stats/network")["onlineVens"] == 1)
+    will = aiomqtt.Will(f"{whole.ingest.prefix}/ven/status/w", b'{"status": "offline"}', qos=1)
+    dying = aiomqtt.Client(*whole.broker, will=will)
+    await dying.__aenter__()
+    sock = dying._client.socket()
+    assert sock is not None
+    asyncio.get_running_loop().remove_reader(sock.fileno())
+    sock.close()
+    await eventually(lambda: whole.get("/stats/network")["onlineVens"] == 0)
+    assert dying._misc_task is not None
+    dying._misc_task.cancel()
+
+
+def _iso(ts: int) -> str:
+    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _point(
+    ts: int,
+    used: float,
+    shed: float,
+    energy: float,
+    event: str | None,
+    requested: float | None,
+    vens: float | None,
+) -> dict[str, Any]:
+    return {
+        "timestamp": _iso(ts),
+        "usedPowerKw": used,
+        "shedPowerKw": shed,
+        "usedEnergyKwh": round(energy, 3),
+        "eventId": event,
+        "requestedReductionKw": requested,
+        "venCount": vens,
+    }

@@ -1,0 +1,143 @@
+"""Migrations: all there and back, two at once, after a kill, and on a server that is still starting."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+
+from shared.config import Database
+from shared.embedded.postgres import EmbeddedPostgres
+from shared.errors import StartupError
+from shared.migrate import DIRECTORY, migrate, migration_ids
+from tests.servers import (
+    Process,
+    as_environment,
+    execute,
+    free_port,
+    new_database,
+    temporary_directory,
+    wait_until,
+)
+
+_OBJECTS = """
+    SELECT relkind::text, relname::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname !~ 'yoyo'
+    UNION ALL SELECT 'function', proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    ORDER BY 1, 2
+"""
+
+
+def test_every_step_has_its_rollback() -> None:
+    assert [(DIRECTORY / f"{name}.rollback.sql").exists() for name in migration_ids()] == [True] * len(
+        migration_ids()
+    )
+
+
+def test_all_there_all_back_and_all_there_again(postgres: Database) -> None:
+    with new_database(postgres) as db:
+        before = execute(db, _OBJECTS)
+        assert migrate(db) == migration_ids()
+        there = execute(db, _OBJECTS)
+        assert migrate(db) == []
+        assert migrate(db, rollback=1) == migration_ids()[-1:]
+        assert migrate(db, rollback=99) == migration_ids()[-2::-1]
+        assert execute(db, _OBJECTS) == before
+        migrate(db)
+        assert execute(db, _OBJECTS) == there
+
+
+def test_a_rollback_works_with_partitions_and_rows_there(database: Database) -> None:
+    execute(database, "SELECT make_raw_day('2026-01-01 00:00Z'), make_rollup_month('2026-01-01 00:00Z')")
+    execute(
+        database, "INSERT INTO ven_telemetry VALUES ('v', '2026-01-01Z', 1, 0, null, null, null, '{}', now())"
+    )
+    migrate(database, rollback=99)
+    assert migrate(database) == migration_ids()
+
+
+def test_two_at_once_take_turns(postgres: Database) -> None:
+    with new_database(postgres) as db, ThreadPoolExecutor(4) as pool:
+        done = [future.result() for future in [pool.submit(migrate, db) for _ in range(4)]]
+    assert sorted(map(len, done)) == [0, 0, 0, len(migration_ids())]
+
+
+def test_a_lock_row_left_by_a_killed_process_does_not_stand_in_the_way(postgres: Database) -> None:
+    with new_database(postgres) as db:
+        migrate(db, rollback=1)
+        execute(db, "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
+        assert migrate(db) == migration_ids()
+        assert execute(db, "SELECT count(*) FROM yoyo_lock") == [(0,)]
+
+
+def test_a_kill_half_way_leaves_nothing_that_the_next_run_cannot_finish(
+    postgres: Database, tmp_path: Path
+) -> None:
+    with new_database(postgres) as db:
+        migrate(db)
+        migrate(db, rollback=99)
+        with psycopg.connect(
+            host=db.host, port=db.port, user=db.user, password=db.password, dbname=db.name
+        ) as blocker:
+            # The first step waits for this lock in the middle of its transaction.
+            blocker.execute("LOCK TABLE pg_class IN SHARE MODE")
+            run = Process(tmp_path, "shared.cli", "migrate", env=as_environment(db))
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+            wait_until(lambda: execute(postgres, waiting, db.name)[0][0] >= 1, 20, run.output)
+            run.kill()
+        assert migrate(db) == migration_ids()
+
+
+def test_it_waits_for_a_server_that_is_still_starting(tmp_path: Path) -> None:
+    with temporary_directory() as directory:
+        server = EmbeddedPostgres(directory / "pg")
+        server.start()
+        settings = server.settings()
+        server.stop()
+        run = Process(tmp_path, "shared.cli", "migrate", env=as_environment(settings))
+        wait_until(lambda: "waiting_for_database" in run.output(), 20)
+        server.start()
+        assert run.wait(30) == 0
+        server.stop()
+
+
+def test_it_gives_up_after_db_timeout_with_one_line(database: Database, tmp_path: Path) -> None:
+    away = msgspec.structs.replace(database, host="127.0.0.1", port=free_port(), timeout=1)
+    with pytest.raises(StartupError, match=r"DB_HOST=127.0.0.1 .* within DB_TIMEOUT=1 s"):
+        migrate(away)
+    done = subprocess.run(
+        [sys.executable, "-m", "shared.cli", "migrate"],
+        env={"PATH": "/usr/bin:/bin", **as_environment(away)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ecs-backend: no database at DB_HOST=127.0.0.1")
+
+
+def test_writers_go_on_while_migrations_run(database: Database) -> None:
+    stop = threading.Event()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        with psycopg.connect(
+            host=database.host, port=database.port, user=database.user, dbname=database.name
+        ) as c:
+            while not stop.is_set():
+                c.execute("INSERT INTO vens (ven_id, first_seen_at) VALUES (%s, now())", [f"v{written}"])
+                c.commit()
+                written += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_until(lambda: written > 10)
+    assert migrate(database) == []
+    stop.set()
+    writer.join()
+    assert execute(database, "SELECT count(*) FROM vens") == [(written,)]
