@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -123,8 +123,6 @@ class Database:
 
     async def _release(self, connection: Any) -> None:
         assert self._pool is not None  # noqa: S101 it was acquired from there
-        try:
+        # If it broke after it had answered, the pool has ended it, and opens another.
+        with suppress(asyncpg.PostgresError, *UNREACHABLE):
             await self._pool.release(connection, timeout=_GRACE_SECONDS)
-        except (asyncpg.PostgresError, *UNREACHABLE):
-            # It broke after it had answered; the pool opens another.
-            connection.terminate()

@@ -48,5 +48,7 @@ def running_api(directory: Path, database: Database, **api: Any) -> Iterator[Api
         wait_until(lambda: accepts(HOST, port), 20, process.output)
         yield ApiProcess(process, port)
         assert process.returncode is None, process.output()
-        unforeseen = re.search(r"Traceback|unforeseen|never retrieved|Exception in ASGI", process.output())
-        assert unforeseen is None, process.output()[-3000:]
+        unforeseen = re.search(
+            r".*(?:Traceback|unforeseen|never retrieved|Exception in ASGI).*", process.output()
+        )
+        assert unforeseen is None, unforeseen[0].replace("\\n", "\n")
