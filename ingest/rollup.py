@@ -123,6 +123,9 @@ async def _redo(connection: Connection, marks: Sequence[asyncpg.Record]) -> None
     pairs = sorted({(mark["ven_id"], mark["bucket"]) for mark in marks})
     vens, times = [ven_id for ven_id, _ in pairs], [bucket for _, bucket in pairs]
     buckets = sorted(set(times))
+    # A late row may be of a month that nothing was rolled up for.
+    for month in {bucket.replace(day=1) for bucket in buckets}:
+        await connection.execute(SQL["make_rollup_month"], month)
     for name in ("delete_vens_5m", "redo_vens_5m", "delete_loads_5m", "redo_loads_5m"):
         await connection.execute(SQL[name], vens, times)
     for name in ("delete_network", "redo_network_1m", "redo_network_5m"):

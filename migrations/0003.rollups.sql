@@ -66,12 +66,16 @@ RETURN CASE WHEN edges IS NULL THEN date_bin(width, ts, '1970-01-01 00:00:00+00'
             ELSE edges[width_bucket(ts, edges)] END;
 
 -- Makes the partition of `parent` for [starts, ends), named after `starts`, if it is not there. LIKE and then
--- ATTACH: PARTITION OF would wait for every open writer. The lock makes several makers take turns.
+-- ATTACH: PARTITION OF would wait for every open writer. The lock makes several makers take turns; whoever
+-- finds the partition there needs none.
 CREATE FUNCTION make_partition(parent regclass, starts timestamptz, ends timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     partition text := parent::text || '_' || to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD');
 BEGIN
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
     PERFORM pg_advisory_xact_lock(1701016949);
     IF to_regclass(partition) IS NULL THEN
         EXECUTE format('CREATE TABLE %I (LIKE %s INCLUDING ALL)', partition, parent);
@@ -82,11 +86,13 @@ END
 $$;
 
 -- Makes both raw partitions of the UTC day that starts at `day`. False, and nothing made, for a day before
--- rollup_state.raw_from: its rows were dropped, and none are taken any more.
+-- rollup_state.raw_from: its rows were dropped, and none are taken any more. raw_from moves under the same lock.
 CREATE FUNCTION make_raw_day(day timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(1701016949);
+    IF to_regclass('ven_load_samples_' || to_char(day AT TIME ZONE 'UTC', 'YYYYMMDD')) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(1701016949);
+    END IF;
     IF day < (SELECT raw_from FROM rollup_state) THEN
         RETURN false;
     END IF;

@@ -123,6 +123,14 @@ async def test_late_rows_are_marked_in_their_transaction_and_redone(connection: 
     assert await connection.fetchval("SELECT used_sum_kw FROM load_power_5m") == 4.0
 
 
+async def test_late_rows_of_a_month_that_was_never_rolled_up_are_redone_too(connection: Connection) -> None:
+    await write(connection, R("a", START, 1.0))
+    await rollup.roll_up(connection, NOW)
+    await write(connection, late := R("a", START - 29 * 86400, 3.0))
+    await rollup.roll_up(connection, NOW)
+    assert [row[0] for row in await network(connection)] == [late.ts, START]
+
+
 async def test_a_writer_that_spans_the_watermarks_move_is_waited_for(database: Database) -> None:
     async with connecting(database, 2) as (writer, leader):
         await write(writer, R("a", START, 1.0))
