@@ -1,5 +1,5 @@
 """HTTP connections with bounds that uvicorn does not have: on the time a request may take to arrive, on its
-headers, and on the time a client may take to read an answer.
+headers, and on the time a client may go without reading its answer.
 
 uvicorn's own timeout is for idle connections alone, and every byte puts it off: a client that sends a byte now
 and then would hold its connection for ever, and with it what it has sent so far (httptools has no limit on headers).
@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import problem
 from shared.logs import get_logger
@@ -18,7 +18,8 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 
 REQUEST_SECONDS = 10.0
-STALL_SECONDS = 30.0
+# Without reading anything of an answer.
+STALL_SECONDS = 10.0
 # The request line, headers, trailers and what frames chunks.
 HEADER_BYTES = 64 * 1024
 
@@ -32,6 +33,7 @@ class Connection(HttpToolsProtocol):
         self._stall: TimerHandle | None = None
         self._arriving = False
         self._header_bytes = 0
+        self._cycles: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Give the first request its time."""
@@ -39,10 +41,11 @@ class Connection(HttpToolsProtocol):
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Forget the timers, and tell every request under way: uvicorn tells the last one alone."""
         self._received()
         self.resume_writing()
         super().connection_lost(exc)
+        self._give_up()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and count what is no body."""
@@ -62,7 +65,12 @@ class Connection(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._received()
-        self._arriving, self._header_bytes = True, 0
+        self._arriving = True
+
+    def on_headers_complete(self) -> None:
+        """A request is answered from here on, or waits for those before it."""
+        super().on_headers_complete()
+        self._cycles = [*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle]
 
     def on_body(self, body: bytes) -> None:
         """A part of a body, which the app counts."""
@@ -72,12 +80,13 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is there as a whole."""
         self._received()
+        self._header_bytes = 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
         super().pause_writing()
-        self._stall = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+        self._watch_reading()
 
     def resume_writing(self) -> None:
         """It has read."""
@@ -89,6 +98,16 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _watch_reading(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(STALL_SECONDS, self._cut_off_unless_less_than, unread)
+
+    def _cut_off_unless_less_than(self, unread: int) -> None:
+        if self.transport.get_write_buffer_size() < unread:
+            self._watch_reading()
+        else:
+            self.transport.abort()
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -117,11 +136,14 @@ class Connection(HttpToolsProtocol):
         log.debug("refused", status=int(status), detail=detail)
         if self._may_answer():
             self.transport.write(_raw(problem(status, detail, {"Connection": "close"})))
-        if self.cycle is not None:
-            # Whatever the app would still say is for nobody.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._give_up()
         self.transport.close()
+
+    def _give_up(self) -> None:
+        for cycle in self._cycles:
+            # Whatever the app would still say is for nobody.
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _may_answer(self) -> bool:
         if self.cycle is None:
