@@ -45,8 +45,9 @@ async def every_fault(seed: int, rounds: int) -> list[Round]:
     ledger = Ledger()
     done = []
     async with world_of() as world:
-        for number in range(rounds * len(faults.ALL)):
-            fault = faults.ALL[number % len(faults.ALL)]
+        chosen = (*faults.ALL, faults.lock_tables_for_20_s)
+        for number in range(rounds * len(chosen)):
+            fault = chosen[number % len(chosen)]
             done.append(_say(seed + number, await run_round(world, seed + number, [fault], ledger)))
         await verify.rolled_up(world, ledger)
     return done

@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.wire import Wire
+from shared.migrate import migrate
 from tests.torture.proxy import Proxy
 from tests.torture.world import World
 
@@ -71,6 +72,17 @@ async def lock_tables(world: World, rng: random.Random, seconds: float = 2.0) ->
             connection.execute("SELECT pg_sleep(%s)", [seconds])
 
     await asyncio.to_thread(hold)
+
+
+async def lock_tables_for_20_s(world: World, rng: random.Random) -> None:
+    """The same for longer than ingest waits for a lock."""
+    await lock_tables(world, rng, seconds=20.0)
+
+
+async def run_migrations(world: World, rng: random.Random) -> None:
+    """The newest migration goes back and forth while ingest works."""
+    await asyncio.to_thread(migrate, world.db, 1)
+    await asyncio.to_thread(migrate, world.db)
 
 
 async def read_only_database(world: World, rng: random.Random) -> None:
@@ -153,6 +165,9 @@ async def _until(condition: object, timeout: float = 30) -> None:  # noqa: ASYNC
 
 
 INGEST = (kill_ingest, stop_ingest, freeze_and_kill_ingest)
-DATABASE = (crash_postgres, restart_postgres, terminate_backends, lock_tables, read_only_database)
+DATABASE = (
+    *(crash_postgres, restart_postgres, terminate_backends),
+    *(lock_tables, read_only_database, run_migrations),
+)
 BROKER = (restart_broker, take_session_over)
 ALL = (*INGEST, *DATABASE, *BROKER)
