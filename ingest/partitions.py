@@ -1,15 +1,10 @@
 """Partitions of the raw tables, by UTC day: made ahead, and on demand for any day the contract accepts."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from ingest.queries import SQL
 from shared.db import Connection
-from shared.logs import get_logger
-from shared.sql import load_blocks
 
-log = get_logger(__name__)
-
-SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 DAY_US = 86_400_000_000
 
 

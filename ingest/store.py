@@ -1,25 +1,20 @@
 """One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from hashlib import sha256
-from pathlib import Path
 
 import asyncpg
-import msgspec
 
 from ingest import copyrows
+from ingest.dead_letters import write_dead_letters
 from ingest.known import KnownLoads
 from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport
 from ingest.partitions import Partitions, TooOldError
-from ingest.statuses import Timeline
+from ingest.queries import SQL, columns
+from ingest.status_store import write_statuses
 from shared.db import Connection
-from shared.sql import load_blocks
-
-SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 
 Outcomes = list[Outcome]
 
-DEAD_LETTER_BYTES = 64 * 1024
 BASE_BUCKET_US = 300_000_000
 _COPY_CHUNK_BYTES = 512 * 1024
 
@@ -58,9 +53,9 @@ class Store:
                 m for m in batch if not isinstance(m.content, Reading) or m.content in stored
             )
             if known:
-                await connection.execute(SQL["learn_loads"], *_columns(known))
-            statuses = await self._write_statuses(connection, batch)
-            await _write_dead_letters(connection, batch)
+                await connection.execute(SQL["learn_loads"], *columns(known))
+            statuses = await write_statuses(connection, batch, self._client_id)
+            await write_dead_letters(connection, batch)
             await _mark_dirty(connection, stored)
         self._seen_vens.update(vens)
         self._known.remember(described)
@@ -99,46 +94,6 @@ class Store:
                 self._seen_vens.clear()
                 raise asyncpg.SerializationError("a VEN is missing from vens")
         return arrivals.keys()
-
-    async def _write_statuses(
-        self, connection: Connection, batch: Sequence[Message]
-    ) -> dict[Message, Outcome]:
-        reports = [(m, m.content) for m in batch if isinstance(m.content, StatusReport)]
-        if not reports:
-            return {}
-        times = await self._arrival_times(connection, [m for m, report in reports if report.ts is None])
-        at = [(report.ts if report.ts is not None else times[m]) for m, report in reports]
-        timelines = await _timelines(
-            connection, [(r.ven_id, ts) for (_, r), ts in zip(reports, at, strict=True)]
-        )
-        outcomes = {
-            m: timelines[report.ven_id].apply(ts, report.status, report.details)
-            for (m, report), ts in zip(reports, at, strict=True)
-        }
-        await _write_timelines(connection, timelines)
-        return outcomes
-
-    async def _arrival_times(self, connection: Connection, messages: list[Message]) -> dict[Message, int]:
-        """When statuses without a time arrived first: a delivery that the broker repeats (same packet id,
-        same content) keeps its first arrival, so that storing it again changes nothing."""
-        times = {m: m.received_at for m in messages}
-        numbered = {m.mid: m for m in messages if m.qos}
-        if not numbered:
-            return times
-        repeats = [mid for mid, m in numbered.items() if m.dup]
-        for row in (
-            await connection.fetch(SQL["read_deliveries"], self._client_id, repeats) if repeats else ()
-        ):
-            if row["message_sha256"] == _fingerprint(numbered[row["mid"]]):
-                times[numbered[row["mid"]]] = row["arrived_at"]
-        await connection.execute(
-            SQL["write_deliveries"],
-            self._client_id,
-            list(numbered),
-            [_fingerprint(m) for m in numbered.values()],
-            [times[m] for m in numbered.values()],
-        )
-        return times
 
 
 def _distinct_readings(batch: Sequence[Message]) -> tuple[list[Reading], set[Message]]:
@@ -210,11 +165,7 @@ def _latest(heard: dict[str, int], stored: Iterable[Reading]) -> list[list[objec
         else (ven_id, seen_at, None, None, None, None, None, None)
         for ven_id, seen_at in heard.items()
     ]
-    return [*_columns(rows), [loads_ts.get(ven_id) for ven_id in heard]]
-
-
-def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+    return [*columns(rows), [loads_ts.get(ven_id) for ven_id in heard]]
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: list[bytes]) -> None:
@@ -234,55 +185,6 @@ async def _stream(rows: list[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(chunk) + copyrows.TRAILER
 
 
-async def _timelines(connection: Connection, reports: list[tuple[str, int]]) -> dict[str, Timeline]:
-    oldest: dict[str, int] = {}
-    for ven_id, ts in reports:
-        oldest[ven_id] = min(ts, oldest.get(ven_id, ts))
-    timelines = {
-        row["ven_id"]: Timeline(status=row["status"], status_at=row["status_at"])
-        for row in await connection.fetch(SQL["lock_statuses"], list(oldest))
-    }
-    for row in await connection.fetch(SQL["read_transitions"], list(oldest), list(oldest.values())):
-        timelines[row["ven_id"]].rows.append((row["recorded_at"], row["status"]))
-    return timelines
-
-
-async def _write_timelines(connection: Connection, timelines: dict[str, Timeline]) -> None:
-    rows = [
-        (ven_id, ts, status, msgspec.json.encode(details).decode() if details else None)
-        for ven_id, timeline in timelines.items()
-        for ts, status, details in timeline.new
-    ]
-    if rows:
-        await connection.execute(SQL["insert_statuses"], *_columns(rows))
-    current = [(ven_id, t.status, t.status_at) for ven_id, t in sorted(timelines.items())]
-    await connection.execute(SQL["update_statuses"], *_columns(current))
-
-
-def _fingerprint(message: Message) -> bytes:
-    return sha256(b"\0".join((message.topic.encode(errors="replace"), message.payload))).digest()
-
-
-async def _write_dead_letters(connection: Connection, batch: Sequence[Message]) -> None:
-    rows: dict[bytes, list[object]] = {}
-    for message in batch:
-        if isinstance(message.content, DeadLetter):
-            sha = _fingerprint(message)
-            if sha in rows:
-                rows[sha][2] += 1  # type: ignore[operator]
-                rows[sha][1] = message.received_at
-            else:
-                topic, error = _storable(message.topic), _storable(message.content.error)
-                cut = message.payload[:DEAD_LETTER_BYTES]
-                rows[sha] = [sha, message.received_at, 1, topic, cut, message.size, error]
-    if rows:
-        await connection.execute(SQL["insert_dead_letters"], *_columns([rows[sha] for sha in sorted(rows)]))
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
-
-
 async def _mark_dirty(connection: Connection, stored: set[Reading]) -> None:
     """Mark what was stored in closed buckets. Comes after COPY: the leader moves `closing` and then waits
     for every transaction that may have read the old one."""
@@ -295,4 +197,4 @@ async def _mark_dirty(connection: Connection, stored: set[Reading]) -> None:
     if raw_from is not None and any(reading.ts < raw_from for reading in stored):
         raise TooOldError(raw_from)
     marks = {(r.ts - r.ts % BASE_BUCKET_US, r.ven_id) for r in stored if r.ts < closing}
-    await connection.execute(SQL["mark_dirty"], *_columns(sorted(marks)))
+    await connection.execute(SQL["mark_dirty"], *columns(sorted(marks)))

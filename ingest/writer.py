@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 import msgspec
 
+from ingest.dead_letters import DEAD_LETTER_BYTES
 from ingest.faults import Fault, classify, explain
 from ingest.inbox import Inbox
 from ingest.message import DeadLetter, Message, Outcome, Reading
 from ingest.partitions import TooOldError
 from ingest.state import State
-from ingest.store import DEAD_LETTER_BYTES, Outcomes, Store
+from ingest.store import Outcomes, Store
 from shared import db
 from shared.config import Database
 from shared.db import Connection
