@@ -34,6 +34,9 @@ def classify(error: BaseException) -> Fault:
             return Fault.STORED_BEFORE if table.startswith("ven_telemetry") else Fault.AGAIN
         case asyncpg.PostgresError() if (error.sqlstate or "")[:2] in _OF_THE_ROW:
             return Fault.ROW
+        case asyncpg.InterfaceError() if isinstance(error, ValueError):
+            # asyncpg itself could not encode a value.
+            return Fault.ROW
         case _:
             return Fault.WAIT
 
@@ -54,6 +57,19 @@ _EXPLANATIONS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "the database does not answer"),
     *((kind, "the database is unreachable") for kind in UNREACHABLE),
 )
+
+
+def blame(error: BaseException) -> str:
+    """Why the database refuses one message, for its dead letter; none of the database's own text, which may
+    repeat the whole row."""
+    state = getattr(error, "sqlstate", None)
+    constraint = getattr(error, "constraint_name", None)
+    parts = [
+        type(error).__name__,
+        f"SQLSTATE {state}" if state else "",
+        f"constraint {constraint}" if constraint else "",
+    ]
+    return f"the database cannot hold it: {', '.join(part for part in parts if part)}"
 
 
 def explain(error: BaseException) -> str:

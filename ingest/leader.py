@@ -43,7 +43,7 @@ class Leader:
             while True:
                 try:
                     await self._tick()
-                    self._complaint = None
+                    self._complaint = self._state.database_away = None
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     await self._stumble(exc)
                 await asyncio.sleep(_TICK_SECONDS)
@@ -84,6 +84,8 @@ class Leader:
         if why != self._complaint:
             log.warning("leader_waits", why=why, error=type(error).__name__)
         self._complaint = why
+        if isinstance(error, db.UNREACHABLE):
+            self._state.database_away = why
         # A fresh session: the lock is given up with the old one, and whoever is well may lead.
         if self._connection is not None:
             self._connection.terminate()

@@ -51,15 +51,23 @@ class Metrics:
 
 @dataclass
 class State:
-    """What ingest waits for (None: nothing), and its figures."""
+    """What ingest waits for (None: nothing), and its figures.
+
+    `waiting_for_database` is what the writer found at its last batch; `database_away` what the leader, which
+    asks every few seconds, found since: a writer without work would not notice.
+    """
 
     waiting_for_broker: str | None = "not yet connected"
     waiting_for_database: str | None = "not yet connected"
+    database_away: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     def problems(self) -> dict[str, str]:
         """What ingest waits for, by server; empty when all is well."""
-        both = {"broker": self.waiting_for_broker, "database": self.waiting_for_database}
+        both = {
+            "broker": self.waiting_for_broker,
+            "database": self.waiting_for_database or self.database_away,
+        }
         return {server: why for server, why in both.items() if why is not None}
 
     def count(self, outcomes: dict[Outcome, int]) -> None:
@@ -73,6 +81,7 @@ class State:
         age = 0.0 if oldest_received_at is None else max(0.0, time.time() - oldest_received_at / 1e6)
         self.metrics.unacked.set(unacked)
         self.metrics.oldest.set(age)
-        self.metrics.database_up.set(self.waiting_for_database is None)
-        self.metrics.mqtt_connected.set(self.waiting_for_broker is None)
+        problems = self.problems()
+        self.metrics.database_up.set("database" not in problems)
+        self.metrics.mqtt_connected.set("broker" not in problems)
         return age

@@ -67,7 +67,7 @@ class Subscriber:
         """Stop reading while too much waits, go on when it has been written."""
         self._pressed = pressed
         log.debug("reading_paused" if pressed else "reading_resumed")
-        if self._wire is not None:
+        if self._wire is not None and not self._stop.is_set():
             self._wire.pause() if pressed else self._wire.resume()
 
     def stop(self) -> None:

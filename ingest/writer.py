@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from ingest.dead_letters import DEAD_LETTER_BYTES
-from ingest.faults import Fault, classify, explain
+from ingest.faults import Fault, blame, classify, explain
 from ingest.inbox import Inbox
 from ingest.message import DeadLetter, Message, Outcome, Reading
 from ingest.partitions import TooOldError
@@ -105,9 +105,9 @@ class Writer:
         except TooOldError as exc:
             _bury_old(batch, exc.raw_from)
             return await self._write(batch)
-        except asyncpg.PostgresError as exc:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
             if len(batch) == 1:
-                batch[0].content = DeadLetter(f"the database cannot hold it: {exc}")
+                batch[0].content = DeadLetter(blame(exc))
                 return await self._write(batch)
             half = len(batch) // 2
             return await self._write(batch[:half]) + await self._write(batch[half:])

@@ -81,6 +81,15 @@ async def test_health_and_log_tell_the_truth_while_servers_are_away() -> None:
         assert "database_ready" in events[events.index("waiting_for_database") :]
 
 
+async def test_health_notices_a_database_that_goes_away_while_nothing_is_sent() -> None:
+    async with world_of() as world:
+        await asyncio.to_thread(world.postgres.stop)
+        await faults._until(lambda: world.workers[0].health()[0] == 503)
+        assert list(world.workers[0].health()[1]["waitingFor"]) == ["database"]
+        await asyncio.to_thread(world.postgres.start)
+        await world.healthy()
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_a_flood_of_garbage_does_not_stop_good_messages(qos: int) -> None:
     from tests.torture.garbage import flood

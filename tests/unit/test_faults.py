@@ -1,0 +1,62 @@
+"""What an error from the database means for the batch in hand."""
+
+import asyncpg
+import pytest
+
+from ingest.faults import Fault, blame, classify, explain
+
+
+def error(kind: type[asyncpg.PostgresError], **fields: str) -> asyncpg.PostgresError:
+    made = kind("secret text of the database")
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("raised", "fault"),
+    [
+        (error(asyncpg.DeadlockDetectedError), Fault.AGAIN),
+        (error(asyncpg.SerializationError), Fault.AGAIN),
+        (error(asyncpg.CheckViolationError), Fault.PARTITION),
+        (error(asyncpg.CheckViolationError, constraint_name="c"), Fault.ROW),
+        (error(asyncpg.UniqueViolationError, table_name="ven_telemetry_20261123"), Fault.STORED_BEFORE),
+        (error(asyncpg.UniqueViolationError, table_name="ven_statuses"), Fault.AGAIN),
+        (error(asyncpg.InvalidTextRepresentationError), Fault.ROW),
+        (error(asyncpg.StatementTooComplexError), Fault.ROW),
+        (error(asyncpg.DiskFullError), Fault.WAIT),
+        (error(asyncpg.ReadOnlySQLTransactionError), Fault.WAIT),
+        (error(asyncpg.LockNotAvailableError), Fault.WAIT),
+        (error(asyncpg.AdminShutdownError), Fault.WAIT),
+        (error(asyncpg.UndefinedTableError), Fault.WAIT),
+        (error(asyncpg.OutOfMemoryError), Fault.WAIT),
+        (ConnectionRefusedError(), Fault.WAIT),
+        (TimeoutError(), Fault.WAIT),
+        (asyncpg.InterfaceError("closed"), Fault.WAIT),
+    ],
+)
+def test_each_error_has_its_treatment(raised: BaseException, fault: Fault) -> None:
+    assert classify(raised) is fault
+
+
+def test_a_value_that_cannot_be_encoded_is_the_messages_fault() -> None:
+    class UnencodableError(asyncpg.InterfaceError, ValueError):
+        pass
+
+    assert classify(UnencodableError("invalid input")) is Fault.ROW
+
+
+def test_no_explanation_repeats_what_the_database_said() -> None:
+    refused = error(asyncpg.CheckViolationError, constraint_name="positive")
+    assert blame(refused) == (
+        "the database cannot hold it: CheckViolationError, SQLSTATE 23514, constraint positive"
+    )
+    for kind in (
+        asyncpg.DiskFullError,
+        asyncpg.UndefinedTableError,
+        asyncpg.InvalidPasswordError,
+        asyncpg.PostgresError,
+    ):
+        assert "secret" not in explain(error(kind))
+    assert explain(error(asyncpg.UndefinedTableError)).endswith("run `ecs-backend migrate`")
+    assert explain(ConnectionRefusedError()) == "the database is unreachable"
