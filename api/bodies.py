@@ -14,7 +14,9 @@ from api.params import EARLIEST, LATEST
 
 MAX_KW = 1_000_000
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\S")]
+# Something to see, in words that every dialect of regular expressions means the same by.
+VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f\ufeff]"
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=VISIBLE)]
 Kw = Annotated[float, Meta(ge=0, le=MAX_KW)]
 PositiveKw = Annotated[float, Meta(gt=0, le=MAX_KW)]
 VenStatus = Literal["online", "ready", "connected", "offline", "disconnected", "lost", "maintenance"]

@@ -126,6 +126,7 @@ def test_limits_of_the_contract_are_those_of_the_code() -> None:
     schemas = document()["components"]["schemas"]
     assert schemas["HistoryResponse"]["properties"]["points"]["maxItems"] == MAX_POINTS
     assert schemas["ShedCommand"]["properties"]["amountKw"]["maximum"] == bodies.MAX_KW
+    assert schemas["Name"]["pattern"] == bodies.VISIBLE
 
 
 def references(node: Any) -> list[str]:
