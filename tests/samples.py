@@ -9,6 +9,7 @@ from ingest.decode import DecodeError, Decoder
 from ingest.message import DeadLetter, Message
 from ingest.topics import TopicMap
 from shared.config import Mqtt
+from tests.model import R
 
 MQTT = Mqtt(host="unused")
 RETENTION_DAYS = 30
@@ -46,6 +47,20 @@ def telemetry(ven_id: str, ts: float, used: float, **fields: Any) -> bytes:
         loads = [{"id": load_id, "currentPowerKw": power} for load_id, power in loads.items()]
     body = {"venId": ven_id, "timestamp": ts, "usedPowerKw": used, "loads": loads, **fields}
     return json.dumps({name: value for name, value in body.items() if value is not None}).encode()
+
+
+def payload_of(r: R) -> bytes:
+    """A model's reading as a VEN would send it."""
+    loads = [{"id": name, "currentPowerKw": used, "shedPowerKw": shed} for name, used, shed in r.loads]
+    return telemetry(
+        r.ven,
+        r.ts,
+        r.used,
+        shedPowerKw=r.shed,
+        requestedReductionKw=r.requested,
+        eventId=r.event,
+        loads=loads,
+    )
 
 
 def message(

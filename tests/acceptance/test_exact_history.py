@@ -22,7 +22,7 @@ from shared.config import Database
 from shared.db import Connection
 from tests import model
 from tests.model import R
-from tests.samples import message, telemetry
+from tests.samples import message, payload_of
 
 # Midnight UTC before the nights in which Berlin's clocks change.
 AUTUMN = round(datetime(2026, 10, 24, tzinfo=UTC).timestamp())
@@ -104,7 +104,7 @@ class System:
         self.store.forget()
 
     async def write(self, batch: list[R]) -> None:
-        messages = [message("volttron/metering", _payload(r), received_at=float(r.ts)) for r in batch]
+        messages = [message("volttron/metering", payload_of(r), received_at=float(r.ts)) for r in batch]
         await self.store.prepare(self.connection)
         await self.store.write(self.connection, messages, merge=True)
 
@@ -113,19 +113,6 @@ class System:
         answer = await self.client.get(f"/api/{path}/history", params=given)
         assert answer.status_code == 200, answer.text
         return answer.json()
-
-
-def _payload(r: R) -> bytes:
-    listed = [{"id": name, "currentPowerKw": used, "shedPowerKw": shed} for name, used, shed in r.loads]
-    return telemetry(
-        r.ven,
-        r.ts,
-        r.used,
-        shedPowerKw=r.shed,
-        requestedReductionKw=r.requested,
-        eventId=r.event,
-        loads=listed,
-    )
 
 
 @asynccontextmanager

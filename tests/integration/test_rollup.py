@@ -18,7 +18,7 @@ from shared.config import Database, Retention
 from shared.db import Connection
 from tests import model
 from tests.model import R
-from tests.samples import message, telemetry
+from tests.samples import message, payload_of
 from tests.servers import eventually
 
 # Buckets closed for an hour, whatever the clock says.
@@ -45,21 +45,8 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 async def write(connection: Connection, *readings: R, store: Store | None = None) -> list[Outcome]:
     store = store or Store("test", Partitions())
     await store.prepare(connection)
-    batch = [message("volttron/metering", payload(r), received_at=START + 7200) for r in readings]
+    batch = [message("volttron/metering", payload_of(r), received_at=START + 7200) for r in readings]
     return await store.write(connection, batch, merge=False)
-
-
-def payload(r: R) -> bytes:
-    loads = [{"id": name, "currentPowerKw": used, "shedPowerKw": shed} for name, used, shed in r.loads]
-    return telemetry(
-        r.ven,
-        r.ts,
-        r.used,
-        shedPowerKw=r.shed,
-        requestedReductionKw=r.requested,
-        eventId=r.event,
-        loads=loads,
-    )
 
 
 async def network(connection: Connection, table: str = "network_power_5m") -> list[tuple[Any, ...]]:
