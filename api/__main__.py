@@ -10,10 +10,9 @@ import uvicorn
 
 from api.app import create_app
 from api.connection import Connection
-from api.settings import Settings, read
-from shared import logs
+from api.settings import read
+from shared import logs, program
 from shared.config import environment
-from shared.errors import EcsError, SettingsError
 from shared.logs import get_logger
 from shared.ports import listen
 
@@ -36,20 +35,12 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; 0, 1 when it cannot listen, 2 when a setting is wrong."""
-    if len(sys.argv) > 1:
-        print(__doc__, "Settings come from the environment and .env.")  # noqa: T201
-        return 0 if sys.argv[1] in ("-h", "--help") else 2
-    try:
-        settings = read(environment())
-        logs.configure(settings.log, "api")
-        _serve(settings)
-    except EcsError as exc:
-        print(f"api: {exc}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(exc, SettingsError) else 1
-    return 0
+    return program.run("api", __doc__, _serve)
 
 
-def _serve(settings: Settings) -> None:
+def _serve() -> int:
+    settings = read(environment())
+    logs.configure(settings.log, "api")
     host, port = settings.api.host, settings.api.port
     config = uvicorn.Config(
         create_app(settings),
@@ -66,6 +57,7 @@ def _serve(settings: Settings) -> None:
         log.info("started", host=host, port=port)
         Server(config).run(sockets=[listener])
     log.info("stopped")
+    return 0
 
 
 if __name__ == "__main__":

@@ -71,59 +71,22 @@ WHERE v.ven_id = $1::text
 
 -- name: ven_loads
 -- $1: VEN → its loads now; one row of nulls: it has none; no row: no such VEN
-SELECT l.load_id, l.load_type, l.name, l.power_kw, l.shed_capability_kw,
-       coalesce(l.capacity_kw, l.power_kw + l.shed_capability_kw) AS capacity_kw
+SELECT l.load_id, l.load_type, l.name, l.power_kw, l.shed_capability_kw, l.capacity_kw
 FROM vens v
-LEFT JOIN LATERAL (
-    SELECT load_id,
-           CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.load_type, s.load_type)
-                ELSE coalesce(s.load_type, k.load_type) END AS load_type,
-           CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.name, s.name)
-                ELSE coalesce(s.name, k.name) END AS name,
-           CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.capacity_kw, s.capacity_kw)
-                ELSE coalesce(s.capacity_kw, k.capacity_kw) END AS capacity_kw,
-           coalesce(CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.used_power_kw, s.used_power_kw)
-                         ELSE coalesce(s.used_power_kw, k.used_power_kw) END, 0) AS power_kw,
-           coalesce(CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.shed_capability_kw, s.shed_capability_kw)
-                         ELSE coalesce(s.shed_capability_kw, k.shed_capability_kw) END,
-                    s.shed_power_kw, 0) AS shed_capability_kw
-    FROM (SELECT * FROM ven_load_samples WHERE ven_id = v.ven_id AND ts = v.loads_ts) AS s
-    FULL JOIN (SELECT * FROM ven_loads WHERE ven_id = v.ven_id) AS k USING (load_id)
-    WHERE s.ven_id IS NOT NULL
-       OR k.snapshot_ts IS NOT NULL AND (NOT k.sampled OR v.loads_ts IS NULL OR k.snapshot_ts > v.loads_ts)
-) AS l ON true
+LEFT JOIN current_loads l ON l.ven_id = v.ven_id
 WHERE v.ven_id = $1::text
 ORDER BY l.load_id
 
 -- name: load_totals
--- $1 interval: VEN_OFFLINE_AFTER; $2 text[]: statuses that mean offline → by type, of the loads of online VENs.
--- The loads of a VEN are those of ven_loads.
-SELECT coalesce(load_type, 'unknown') AS load_type, sum(capacity_kw) AS capacity_kw,
-       sum(shed_capability_kw) AS shed_capability_kw, sum(greatest(power_kw, 0)) AS usage_kw,
-       coalesce(sum(capacity_kw) FILTER (WHERE shed_capability_kw > 0), 0) AS controllable_kw
-FROM (
-    SELECT l.load_type, l.power_kw, l.shed_capability_kw,
-           coalesce(l.capacity_kw, l.power_kw + l.shed_capability_kw) AS capacity_kw
-    FROM vens v
-    JOIN LATERAL (
-        SELECT CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.load_type, s.load_type)
-                    ELSE coalesce(s.load_type, k.load_type) END AS load_type,
-               CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.capacity_kw, s.capacity_kw)
-                    ELSE coalesce(s.capacity_kw, k.capacity_kw) END AS capacity_kw,
-               coalesce(CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.used_power_kw, s.used_power_kw)
-                             ELSE coalesce(s.used_power_kw, k.used_power_kw) END, 0) AS power_kw,
-               coalesce(CASE WHEN k.snapshot_ts > v.loads_ts THEN coalesce(k.shed_capability_kw, s.shed_capability_kw)
-                             ELSE coalesce(s.shed_capability_kw, k.shed_capability_kw) END,
-                        s.shed_power_kw, 0) AS shed_capability_kw
-        FROM (SELECT * FROM ven_load_samples WHERE ven_id = v.ven_id AND ts = v.loads_ts) AS s
-        FULL JOIN (SELECT * FROM ven_loads WHERE ven_id = v.ven_id) AS k USING (load_id)
-        WHERE s.ven_id IS NOT NULL
-           OR k.snapshot_ts IS NOT NULL AND (NOT k.sampled OR v.loads_ts IS NULL OR k.snapshot_ts > v.loads_ts)
-    ) AS l ON true
-    WHERE v.last_seen_at >= now() - $1::interval
-      AND NOT coalesce(lower(v.status) = ANY ($2::text[])
-                       AND (v.telemetry_ts IS NULL OR v.status_at >= v.telemetry_ts), false)
-) AS loads
+-- $1 interval: VEN_OFFLINE_AFTER; $2 text[]: statuses that mean offline → by type, of the loads of online VENs
+SELECT coalesce(l.load_type, 'unknown') AS load_type, sum(l.capacity_kw) AS capacity_kw,
+       sum(l.shed_capability_kw) AS shed_capability_kw, sum(greatest(l.power_kw, 0)) AS usage_kw,
+       coalesce(sum(l.capacity_kw) FILTER (WHERE l.shed_capability_kw > 0), 0) AS controllable_kw
+FROM vens v
+JOIN current_loads l ON l.ven_id = v.ven_id
+WHERE v.last_seen_at >= now() - $1::interval
+  AND NOT coalesce(lower(v.status) = ANY ($2::text[])
+                   AND (v.telemetry_ts IS NULL OR v.status_at >= v.telemetry_ts), false)
 GROUP BY 1
 
 -- name: fleet

@@ -10,9 +10,8 @@ import uvloop
 
 from ingest.service import Service
 from ingest.settings import Settings, read
-from shared import logs
+from shared import logs, program
 from shared.config import environment
-from shared.errors import EcsError, SettingsError
 from shared.logs import get_logger
 from shared.ports import listen
 
@@ -24,20 +23,15 @@ _GC_THRESHOLD = 50_000
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; 0, 1 when it cannot run, 2 when a setting is wrong."""
-    if len(sys.argv) > 1:
-        print(__doc__, "Settings come from the environment and .env.")  # noqa: T201
-        return 0 if sys.argv[1] in ("-h", "--help") else 2
-    try:
-        settings = read(environment())
-        logs.configure(settings.log, "ingest")
-        service_listener = listen(
-            settings.ingest.http_host, settings.ingest.http_port, "set INGEST_HTTP_PORT to a free one"
-        )
-        with service_listener as listener:
-            return uvloop.run(_run(settings, listener))
-    except EcsError as exc:
-        print(f"ingest: {exc}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(exc, SettingsError) else 1
+    return program.run("ingest", __doc__, _serve)
+
+
+def _serve() -> int:
+    settings = read(environment())
+    logs.configure(settings.log, "ingest")
+    host, port = settings.ingest.http_host, settings.ingest.http_port
+    with listen(host, port, "set INGEST_HTTP_PORT to a free one") as listener:
+        return uvloop.run(_run(settings, listener))
 
 
 async def _run(settings: Settings, listener: socket.socket) -> int:

@@ -25,8 +25,16 @@ def port() -> int:
 @pytest.fixture
 def process(tmp_path: Path, port: int, database: Database) -> Iterator[Process]:
     with Process(tmp_path, "api", env=as_environment(database, Api(port=port))) as running:
-        wait_until(lambda: accepts("127.0.0.1", port), 20, running.output)
+        # It listens before it has its signal handlers; once it answers it has both.
+        wait_until(lambda: _answers(port), 20, running.output)
         yield running
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_it_serves_and_ends_in_order(process: Process, port: int) -> None:

@@ -200,9 +200,9 @@ async def test_a_shared_result_is_one_for_all_who_waited_and_new_after_a_second(
 
 
 async def test_a_failure_is_one_for_all_who_waited_and_tried_again_by_the_next(database: Database) -> None:
-    execute(database, "ALTER TABLE ven_loads RENAME TO hidden")
+    execute(database, "ALTER VIEW current_loads RENAME TO hidden")
     async with serving(database) as api:
         answers = await asyncio.gather(*(api.get("/api/stats/loads") for _ in range(5)))
         assert {answer.status_code for answer in answers} == {503}
-        execute(database, "ALTER TABLE hidden RENAME TO ven_loads")
+        execute(database, "ALTER VIEW hidden RENAME TO current_loads")
         assert (await api.get("/api/stats/loads")).status_code == 200

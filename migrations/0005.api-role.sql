@@ -1,5 +1,5 @@
 -- The role the api reads as. Roles belong to the whole server, so another database may have made it.
--- depends: 0003.rollups
+-- depends: 0004.current-loads
 
 DO $$
 BEGIN
