@@ -74,6 +74,9 @@ class Wire:
     def _on_readable(self) -> None:
         try:
             self._paho.loop_read()
+            # What TLS has decrypted already makes no socket readable.
+            while getattr(self._paho.socket(), "pending", int)() > 0:
+                self._paho.loop_read()
         except Exception as exc:  # noqa: BLE001 - as aiomqtt does: whatever breaks reading ends the connection
             if not self._client._disconnected.done():  # noqa: SLF001
                 self._client._disconnected.set_exception(exc)  # noqa: SLF001
