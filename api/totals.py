@@ -16,16 +16,20 @@ from api.errors import UnavailableError
 T = TypeVar("T")
 
 _FRESH_SECONDS = 1.0
+# A result stays fresh for this many times what it cost, if that is longer: of a fleet so busy that a sum takes a
+# second, asking every second must not keep a core of the database busy.
+_FRESH_FOR_COST = 5.0
 _AHEAD = timedelta(days=1)
 
 
 class Shared(Generic[T]):
-    """One result for everybody who asks while it is computed, or within a second of its start."""
+    """One result for everybody who asks while it is computed, or within a second of its start (or five times what
+    it took, if that is longer)."""
 
     def __init__(self, compute: Callable[[], Awaitable[T]]) -> None:
         self._compute = compute
         self._lock = asyncio.Lock()
-        self._begun = self._ended = -_FRESH_SECONDS
+        self._stale_at = self._ended = 0.0
         self._result: T | None = None
         self._failure: UnavailableError | None = None
 
@@ -33,7 +37,7 @@ class Shared(Generic[T]):
         """The result; raises UnavailableError if the database could not tell."""
         asked = time.monotonic()
         async with self._lock:
-            if self._ended < asked and time.monotonic() - self._begun >= _FRESH_SECONDS:
+            if self._ended < asked and time.monotonic() >= self._stale_at:
                 await self._refresh()
             if self._failure is not None:
                 raise UnavailableError(str(self._failure)) from self._failure.__cause__
@@ -44,10 +48,12 @@ class Shared(Generic[T]):
         begun = time.monotonic()
         try:
             self._result, self._failure = await self._compute(), None
+            cost = time.monotonic() - begun
+            self._stale_at = begun + max(_FRESH_SECONDS, _FRESH_FOR_COST * cost)
         except UnavailableError as exc:
             # Those who waited meanwhile need not wait for the same again; the next one to ask does.
-            self._failure, begun = exc, -_FRESH_SECONDS
-        self._begun, self._ended = begun, time.monotonic()
+            self._failure, self._stale_at = exc, 0.0
+        self._ended = time.monotonic()
 
 
 class LoadTotals(Struct, frozen=True):
