@@ -53,6 +53,7 @@ _all_but_shed = Struct("!idiidid").pack
 _POSTGRES_EPOCH = 946_684_800_000_000
 # Types and names of loads are few words that come again and again.
 _WORDS = 4096
+_WORD_CHARACTERS = 64
 
 
 def _text(value: str) -> bytes:
@@ -60,9 +61,14 @@ def _text(value: str) -> bytes:
     return _length(len(encoded)) + encoded
 
 
-@lru_cache(maxsize=_WORDS)
+_cached_text = lru_cache(maxsize=_WORDS)(_text)
+
+
 def _word(value: str | None) -> bytes:
-    return _NULL if value is None else _text(value)
+    if value is None:
+        return _NULL
+    # Long ones are no words, and thousands of them would be all of the memory.
+    return _cached_text(value) if len(value) <= _WORD_CHARACTERS else _text(value)
 
 
 def _number(value: float | None) -> bytes:

@@ -31,6 +31,8 @@ _MILLISECONDS_FROM = 1e11
 _telemetry = msgspec.json.Decoder(WireTelemetry)
 _snapshot = msgspec.json.Decoder(WireLoadSnapshot)
 _anything = msgspec.json.Decoder()
+# An escaped NUL, but not an escaped backslash before "u0000".
+_has_nul = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
 _is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
 
 
@@ -217,13 +219,19 @@ def _text_or_none(name: str, value: Any) -> str | None:
     raise DecodeError(f"{name} must be a text")
 
 
-def _details(fields: dict[str, Any]) -> dict[str, Any]:
-    """The details of a status: its `details` object, and every other field of the message."""
+def _details(fields: dict[str, Any]) -> str | None:
+    """The details of a status as JSON: its `details` object, and every other field of the message.
+
+    Encoded here and nowhere else: how deep is too deep depends on the stack, and here it is a dead letter.
+    """
     details = fields.pop("details", None)
     if isinstance(details, dict):
         fields = {**fields, **details}
     elif details is not None:
         fields["details"] = details
-    if b"\\u0000" in msgspec.json.encode(fields):
+    if not fields:
+        return None
+    encoded = msgspec.json.encode(fields).decode()
+    if _has_nul(encoded):
         raise DecodeError("details hold a NUL character")
-    return fields
+    return encoded

@@ -11,6 +11,8 @@ from ingest.message import Message
 # Receive maximum does not bind QoS 0, mosquitto 2.0 overruns it while it has a queue, and a thousand
 # messages of 128 KiB are a lot: reading pauses while more than this, or more than `hold` messages, wait.
 PAUSE_BYTES = 32 * 1024 * 1024
+# A batch of large messages is cut here: it is held besides what waits, and again as it is sent.
+BATCH_BYTES = 8 * 1024 * 1024
 
 
 class Inbox:
@@ -86,8 +88,12 @@ class Inbox:
 
     def _pop(self) -> list[Message]:
         waiting = self._waiting
-        batch = [waiting.popleft() for _ in range(min(len(waiting), self._batch_max))]
-        self._bytes -= sum(len(message.payload) for message in batch)
+        batch: list[Message] = []
+        size = 0
+        while waiting and len(batch) < self._batch_max and size < BATCH_BYTES:
+            batch.append(waiting.popleft())
+            size += len(batch[-1].payload)
+        self._bytes -= size
         # What stays has waited while the last batch was written: it has lingered already.
         self._settle()
         return batch

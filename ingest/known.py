@@ -26,6 +26,17 @@ class Known(NamedTuple):
     used_power_kw: float | None = None
 
 
+class Description(NamedTuple):
+    """How a VEN's telemetry described its loads: the hash of all that, and when."""
+
+    seen: int
+    ts: int
+
+
+# By VEN; None: whatever was remembered of it no longer holds.
+Descriptions = dict[str, Description | None]
+
+
 class KnownLoads:
     """Collects what a batch teaches of loads, leaving out what this process has lately committed.
 
@@ -34,34 +45,44 @@ class KnownLoads:
     """
 
     def __init__(self) -> None:
-        self._committed: dict[str, tuple[int, float]] = {}
+        self._committed: dict[str, tuple[Description, float]] = {}
 
-    def learn(self, messages: Iterable[Message]) -> tuple[list[Known], dict[str, int]]:
+    def learn(self, messages: Iterable[Message]) -> tuple[list[Known], Descriptions]:
         """Rows to write, by key, and what to `remember` once they are committed."""
         rows: dict[tuple[str, str], Known] = {}
-        described: dict[str, int] = {}
+        described: Descriptions = {}
         for message in messages:
             content = message.content
             if isinstance(content, Snapshot):
+                described[content.ven_id] = None
                 for load in content.loads:
                     _add(rows, _from_snapshot(content, load))
             elif isinstance(content, Reading) and content.loads:
                 seen = hash(tuple([(x.load_id, x.type, x.name, x.capacity_kw) for x in content.loads]))
-                if seen != described.get(content.ven_id) and not self._remembers(content.ven_id, seen):
-                    described[content.ven_id] = seen
-                    for load in content.loads:
-                        _add(rows, _from_telemetry(content, load))
+                last = self._last(content.ven_id, described)
+                if last is not None and last.seen == seen and last.ts <= content.ts:
+                    continue
+                # Only the newest description is worth remembering: after a late one, learn the next again.
+                newest = last is None or content.ts > last.ts
+                described[content.ven_id] = Description(seen, content.ts) if newest else None
+                for load in content.loads:
+                    _add(rows, _from_telemetry(content, load))
         return [rows[key] for key in sorted(rows)], described
 
-    def remember(self, described: dict[str, int]) -> None:
+    def remember(self, described: Descriptions) -> None:
         """These VENs' descriptions are committed."""
         until = time.monotonic() + _REMEMBER_SECONDS
-        for ven_id, seen in described.items():
-            self._committed[ven_id] = (seen, until)
+        for ven_id, description in described.items():
+            if description is None:
+                self._committed.pop(ven_id, None)
+            else:
+                self._committed[ven_id] = (description, until)
 
-    def _remembers(self, ven_id: str, seen: int) -> bool:
+    def _last(self, ven_id: str, described: Descriptions) -> Description | None:
+        if ven_id in described:
+            return described[ven_id]
         committed = self._committed.get(ven_id)
-        return committed is not None and committed[0] == seen and time.monotonic() < committed[1]
+        return committed[0] if committed is not None and time.monotonic() < committed[1] else None
 
 
 def _from_snapshot(snapshot: Snapshot, load: WireLoad) -> Known:

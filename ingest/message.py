@@ -1,7 +1,6 @@
 """One MQTT message on its way through ingest. Times are microseconds since the Unix epoch, powers kW."""
 
 from enum import Enum
-from typing import Any
 
 from shared.models import WireLoad
 
@@ -57,11 +56,12 @@ class Snapshot:
 
 
 class StatusReport:
-    """A decoded status. `ts` is None when the message gave no time: then its arrival counts."""
+    """A decoded status. `ts` is None when the message gave no time: then its arrival counts. `details`: JSON,
+    or None without any."""
 
     __slots__ = ("details", "status", "ts", "ven_id")
 
-    def __init__(self, ven_id: str, ts: int | None, status: str, details: dict[str, Any]) -> None:
+    def __init__(self, ven_id: str, ts: int | None, status: str, details: str | None) -> None:
         self.ven_id = ven_id
         self.ts = ts
         self.status = status

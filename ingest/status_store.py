@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from ingest.dead_letters import fingerprint
 from ingest.message import Message, Outcome, StatusReport
 from ingest.queries import SQL, columns
@@ -70,7 +68,7 @@ async def _timelines(connection: Connection, reports: list[tuple[str, int]]) -> 
 
 async def _write_timelines(connection: Connection, timelines: dict[str, Timeline]) -> None:
     rows = [
-        (ven_id, ts, status, msgspec.json.encode(details).decode() if details else None)
+        (ven_id, ts, status, details)
         for ven_id, timeline in timelines.items()
         for ts, status, details in timeline.new
     ]

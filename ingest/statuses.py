@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from typing import Any
 
 from ingest.message import Outcome
 
@@ -15,9 +14,9 @@ class Timeline:
     rows: list[tuple[int, str]] = field(default_factory=list)
     status: str | None = None
     status_at: int | None = None
-    new: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    new: list[tuple[int, str, str | None]] = field(default_factory=list)
 
-    def apply(self, ts: int, status: str, details: dict[str, Any]) -> Outcome:
+    def apply(self, ts: int, status: str, details: str | None) -> Outcome:
         """Take one status in: a repeat of the current one, or of the one before it in time, is a
         duplicate (a repeat moves status_at); an older one never becomes current."""
         newest = self.status_at is None or ts >= self.status_at

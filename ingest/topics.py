@@ -17,7 +17,8 @@ class Kind(Enum):
 class TopicMap:
     """Maps a topic to its kind and to the level that the filter's first `+` matched."""
 
-    _CACHED_TOPICS = 50_000
+    _CACHED_TOPICS = 20_000
+    _CACHED_CHARACTERS = 256
 
     def __init__(self, settings: Mqtt) -> None:
         self._filters: list[tuple[Kind, list[str]]] = []
@@ -42,7 +43,9 @@ class TopicMap:
         except KeyError:
             if len(self._cache) >= self._CACHED_TOPICS:
                 self._cache.clear()
-            found = self._cache[topic] = self._match(topic.split("/"))
+            found = self._match(topic.split("/"))
+            if len(topic) <= self._CACHED_CHARACTERS:
+                self._cache[topic] = found
             return found
 
     def _match(self, topic: list[str]) -> tuple[Kind, str | None] | None:

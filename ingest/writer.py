@@ -105,7 +105,9 @@ class Writer:
         except TooOldError as exc:
             _bury_old(batch, exc.raw_from)
             return await self._write(batch)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        except Exception as exc:
+            if not isinstance(exc, asyncpg.PostgresError):
+                log.exception("storing_failed", messages=len(batch))
             if len(batch) == 1:
                 batch[0].content = DeadLetter(blame(exc))
                 return await self._write(batch)

@@ -1,10 +1,14 @@
 """Nothing lost, nothing twice, everything accounted for: the short form of `make torture`."""
 
 import asyncio
+import json
 import random
+import time
 
+import aiomqtt
 import pytest
 
+from tests.servers import eventually
 from tests.torture import faults, verify
 from tests.torture.ledger import Ledger
 from tests.torture.proxy import Proxy
@@ -79,6 +83,23 @@ async def test_health_and_log_tell_the_truth_while_servers_are_away() -> None:
         assert events.count("waiting_for_database") <= 3, "said once a state, not once a retry"
         assert events.count("broker_lost") <= 3
         assert "database_ready" in events[events.index("waiting_for_database") :]
+
+
+async def test_memory_stays_bounded_whatever_is_long() -> None:
+    long = "x" * 60_000
+    async with world_of() as world:
+        worker = world.workers[0]
+        async with aiomqtt.Client("127.0.0.1", world.broker.port, timeout=60) as client:
+            for n in range(1200):
+                load = {"id": "a", "type": f"{n}{long}", "name": f"{n}n{long}", "currentPowerKw": 1}
+                body = {"venId": "v", "timestamp": time.time(), "usedPowerKw": n, "loads": [load]}
+                await client.publish("volttron/metering", json.dumps(body), qos=1)
+                await client.publish(f"oadr/meter/{n}{long}", b"{}", qos=1)
+                await client.publish("oadr/meter/v", f"{n}{long}".encode(), qos=1)
+                if n % 100 == 0:
+                    worker.measure()
+        await eventually(lambda: worker.metrics().get("ecs_ingest_received_total") == 3600, timeout=60)
+        verify.sound(world)
 
 
 async def test_health_notices_a_database_that_goes_away_while_nothing_is_sent() -> None:

@@ -155,6 +155,19 @@ async def test_a_poison_message_costs_the_others_nothing(
     assert "no_thirteen" in error
 
 
+async def test_nesting_of_any_depth_ends_nothing(ingesting: Ingesting, broker: Address) -> None:
+    depths = range(880, 1020, 2)
+    await publish(
+        broker,
+        ingesting.prefix,
+        *(("ven/status/v", b'{"status":"s%d","x":%s%s}' % (n, b"[" * n, b"]" * n)) for n in depths),
+    )
+    await eventually(
+        lambda: ingesting.metric("received_total") == len(depths), explain=ingesting.process.output
+    )
+    assert ingesting.process.returncode is None
+
+
 async def test_retained_messages_come_once_and_not_with_every_reconnect(
     tmp_path: Path, database: Database, broker: Address, unique: str
 ) -> None:

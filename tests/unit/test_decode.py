@@ -141,8 +141,11 @@ def test_statuses_take_both_names_and_keep_other_fields_as_details() -> None:
     report = decode(
         "volttron/dev", {"ven": "offline", "venId": "v", "ts": NOW, "firmware": "2", "details": {"a": 1}}
     )
-    assert (report.status, report.ts, report.details) == ("offline", NOW_US, {"firmware": "2", "a": 1})
-    assert decode("ven/status/v", {"status": "online"}).ts is None
+    assert (report.status, report.ts, report.details) == ("offline", NOW_US, '{"firmware":"2","a":1}')
+    bare = decode("ven/status/v", {"status": "online"})
+    assert (bare.ts, bare.details) == (None, None)
+    harmless = decode("ven/status/v", rb'{"status":"a","x":"\\u0000"}')
+    assert harmless.details == r'{"x":"\\u0000"}'
 
 
 @pytest.mark.parametrize(

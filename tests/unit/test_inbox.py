@@ -67,3 +67,10 @@ async def test_too_many_messages_press_too() -> None:
     assert pressed == [True]
     await inbox.take()
     assert pressed == [True, False]
+
+
+async def test_a_batch_of_large_messages_is_cut() -> None:
+    inbox = Inbox(batch_max=1000, linger=0)
+    for _ in range(5):
+        inbox.put(message("volttron/metering", bytes(module.BATCH_BYTES // 2)))
+    assert [len(await inbox.take()) for _ in range(3)] == [2, 2, 1]

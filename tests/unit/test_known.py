@@ -3,6 +3,7 @@
 import time
 
 from ingest.known import Known, KnownLoads
+from ingest.message import Message
 from tests.samples import reading, snapshot
 
 
@@ -38,3 +39,37 @@ def test_what_was_not_committed_is_not_remembered() -> None:
     message = reading("v", time.time(), 1, loads={"a": 1.0})
     assert len(learn(known, message)) == 1
     assert len(learn(known, message)) == 1
+
+
+def described(ts: float, kind: str | None) -> Message:
+    load: dict[str, object] = {"id": "a", "currentPowerKw": 1.0}
+    return reading("v", ts, 1, loads=[{**load, "type": kind} if kind else load])
+
+
+def taught(known: KnownLoads, *messages: Message) -> list[str | None]:
+    """The types learnt, message by message, each committed before the next."""
+    found: list[str | None] = []
+    for message in messages:
+        rows, descriptions = known.learn([message])
+        known.remember(descriptions)
+        found += [row.load_type for row in rows]
+    return found
+
+
+def test_a_late_description_is_not_taken_for_the_newest() -> None:
+    now = time.time()
+    late = [
+        described(now - 9, "A"),
+        described(now - 7, "B"),
+        described(now - 8, "A"),
+        described(now - 6, "A"),
+    ]
+    assert taught(KnownLoads(), *late) == ["A", "B", "A", "A"]
+
+
+def test_after_a_snapshot_the_same_description_is_learnt_again() -> None:
+    now = time.time()
+    between = snapshot("v", now - 8, {"id": "a", "type": "X", "currentPowerKw": 1})
+    assert taught(KnownLoads(), described(now - 9, "A"), between, described(now - 7, "A")) == ["A", "X", "A"]
+    rows, _ = KnownLoads().learn([described(now - 9, "A"), between, described(now - 7, "A")])
+    assert [row.load_type for row in rows] == ["A"]
