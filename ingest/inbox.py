@@ -9,7 +9,8 @@ from contextlib import suppress
 from ingest.message import Message
 
 # Receive maximum does not bind QoS 0, mosquitto 2.0 overruns it while it has a queue, and a thousand
-# messages of 128 KiB are a lot: reading pauses while more than this, or more than `hold` messages, wait.
+# messages of 128 KiB are a lot: reading pauses while more than this (`Message.weight`), or more than `hold`
+# messages, wait.
 PAUSE_BYTES = 32 * 1024 * 1024
 # A batch of large messages is cut here: it is held besides what waits, and again as it is sent.
 BATCH_BYTES = 8 * 1024 * 1024
@@ -18,7 +19,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 class Inbox:
     """Messages received and not yet written, oldest first.
 
-    `on_pressure(True)` is called when PAUSE_BYTES of payload or `hold` messages wait, `on_pressure(False)`
+    `on_pressure(True)` is called when PAUSE_BYTES or `hold` messages wait, `on_pressure(False)`
     when it is less than half of that again.
     """
 
@@ -49,7 +50,7 @@ class Inbox:
             self._first_at = time.monotonic()
             self._some.set()
         self._waiting.append(message)
-        self._bytes += len(message.payload)
+        self._bytes += message.weight
         if len(self._waiting) >= self._batch_max:
             self._full.set()
         if not self._pressed and (self._bytes >= PAUSE_BYTES or len(self._waiting) >= self._hold):
@@ -82,7 +83,7 @@ class Inbox:
         kept = [message for message in self._waiting if not unwanted(message)]
         dropped = len(self._waiting) - len(kept)
         self._waiting = deque(kept)
-        self._bytes = sum(len(message.payload) for message in kept)
+        self._bytes = sum(message.weight for message in kept)
         self._settle()
         return dropped
 
@@ -92,7 +93,7 @@ class Inbox:
         size = 0
         while waiting and len(batch) < self._batch_max and size < BATCH_BYTES:
             batch.append(waiting.popleft())
-            size += len(batch[-1].payload)
+            size += batch[-1].weight
         self._bytes -= size
         # What stays has waited while the last batch was written: it has lingered already.
         self._settle()

@@ -109,3 +109,11 @@ class Message:
         self.generation = generation
         self.received_at = received_at
         self.content: Content = DeadLetter("not decoded")
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it holds on to, once decoded: of a reading also its rows and the texts in it."""
+        content = self.content
+        if isinstance(content, Reading):
+            return 2 * len(self.payload) + len(content.row) + len(content.samples)
+        return len(self.payload) if isinstance(content, DeadLetter) else 2 * len(self.payload)

@@ -102,7 +102,7 @@ def sound(world: World) -> None:
     """Memory bounded, and nothing in any log that nobody caught."""
     for worker in world.workers:
         worker.measure()
-        assert worker.peak_mb <= MEMORY_LIMIT_MB
+        assert worker.peak_mb <= MEMORY_LIMIT_MB, f"{worker.peak_mb:.0f} MB"
         text = "\n".join([*worker.logs, worker.process.output()])
         assert not [word for word in _CRASHES if word in text], text[-3000:]
 
