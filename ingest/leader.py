@@ -19,6 +19,8 @@ log = get_logger(__name__)
 
 ADVISORY_LOCK = 0x6C656164
 _TICK_SECONDS = 5.0
+# While the database is away: /health of an idle ingest depends on it.
+_RETRY_SECONDS = 1.0
 _UPKEEP_SECONDS = 600.0
 _LOCK_SECONDS = 5
 _RAW_DAYS_AHEAD = 2
@@ -46,7 +48,7 @@ class Leader:
                     self._complaint = self._state.database_away = None
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     await self._stumble(exc)
-                await asyncio.sleep(_TICK_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS if self._state.database_away else _TICK_SECONDS)
         finally:
             if self._connection is not None:
                 self._connection.terminate()

@@ -142,6 +142,8 @@ class Writer:
                         await self._wait(exc, delay)
                         delay = min(delay * 2, _BACKOFF_SECONDS[1])
             else:
+                # Newer than what the leader found at its last look.
+                self._state.database_away = None
                 if self._state.waiting_for_database is not None:
                     self._state.waiting_for_database = None
                     log.info("database_ready", host=self._settings.host)
