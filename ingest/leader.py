@@ -45,7 +45,10 @@ class Leader:
             while True:
                 try:
                     await self._tick()
-                    self._complaint = self._state.database_away = None
+                    self._complaint = None
+                    if self._state.database_away:
+                        self._state.database_away = None
+                        log.info("database_ready", host=self._settings.host)
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     await self._stumble(exc)
                 await asyncio.sleep(_RETRY_SECONDS if self._state.database_away else _TICK_SECONDS)
@@ -83,10 +86,14 @@ class Leader:
 
     async def _stumble(self, error: BaseException) -> None:
         why = explain(error)
-        if why != self._complaint:
-            log.warning("leader_waits", why=why, error=type(error).__name__)
+        away = isinstance(error, db.UNREACHABLE)
+        # The writer may have said it already.
+        if why not in (self._complaint, self._state.waiting_for_database):
+            log.warning(
+                "waiting_for_database" if away else "leader_waits", why=why, error=type(error).__name__
+            )
         self._complaint = why
-        if isinstance(error, db.UNREACHABLE):
+        if away:
             self._state.database_away = why
         # A fresh session: the lock is given up with the old one, and whoever is well may lead.
         if self._connection is not None:

@@ -142,18 +142,18 @@ class Writer:
                         await self._wait(exc, delay)
                         delay = min(delay * 2, _BACKOFF_SECONDS[1])
             else:
-                # Newer than what the leader found at its last look.
-                self._state.database_away = None
-                if self._state.waiting_for_database is not None:
-                    self._state.waiting_for_database = None
+                if self._state.waiting_for_database or self._state.database_away:
+                    # Newer than what the leader found at its last look.
+                    self._state.waiting_for_database = self._state.database_away = None
                     log.info("database_ready", host=self._settings.host)
                 return outcomes
 
     async def _wait(self, error: BaseException, delay: float) -> None:
         why = explain(error)
-        if self._state.waiting_for_database != why:
-            self._state.waiting_for_database = why
+        # The leader may have said it already.
+        if why not in (self._state.waiting_for_database, self._state.database_away):
             log.warning("waiting_for_database", why=why, error=type(error).__name__)
+        self._state.waiting_for_database = why
         if isinstance(error, db.UNREACHABLE):
             await self.close()
             self._store.forget()
