@@ -4,15 +4,17 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Awaitable, Callable
 
 import aiomqtt
 import pytest
 
 from tests.servers import eventually
 from tests.torture import faults, verify
+from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
 from tests.torture.ledger import Ledger
 from tests.torture.proxy import Proxy
-from tests.torture.rounds import load, run_round, world_of
+from tests.torture.rounds import Round, load, run_round, world_of
 
 SEED = 20261123
 
@@ -55,6 +57,14 @@ async def test_committed_but_never_acknowledged_messages_change_nothing_when_the
             assert probe.workers[0].metrics()["ecs_ingest_duplicate_total"] > 0
 
 
+@pytest.mark.parametrize("full", [full_tables, full_wal])
+async def test_a_full_disk_loses_nothing(full: Callable[[int], Awaitable[Round]]) -> None:
+    try:
+        await full(SEED)
+    except MountRefusedError as exc:
+        pytest.skip(str(exc))
+
+
 async def test_all_at_once_in_random_order() -> None:
     ledger = Ledger()
     rng = random.Random(SEED)
@@ -68,12 +78,12 @@ async def test_health_and_log_tell_the_truth_while_servers_are_away() -> None:
         worker = world.workers[0]
         async with load(world, SEED, ledger, rate=100):
             await asyncio.to_thread(world.postgres.stop)
-            await faults._until(lambda: worker.health()[0] == 503)
+            await faults.until(lambda: worker.health()[0] == 503)
             assert list(worker.health()[1]["waitingFor"]) == ["database"]
             await asyncio.to_thread(world.postgres.start)
             await world.healthy()
             await asyncio.to_thread(world.broker.stop)
-            await faults._until(lambda: worker.health()[0] == 503)
+            await faults.until(lambda: worker.health()[0] == 503)
             assert list(worker.health()[1]["waitingFor"]) == ["broker"]
             await asyncio.to_thread(world.broker.start)
             await world.healthy()
@@ -105,7 +115,7 @@ async def test_memory_stays_bounded_whatever_is_long() -> None:
 async def test_health_notices_a_database_that_goes_away_while_nothing_is_sent() -> None:
     async with world_of() as world:
         await asyncio.to_thread(world.postgres.stop)
-        await faults._until(lambda: world.workers[0].health()[0] == 503)
+        await faults.until(lambda: world.workers[0].health()[0] == 503)
         assert list(world.workers[0].health()[1]["waitingFor"]) == ["database"]
         await asyncio.to_thread(world.postgres.start)
         await world.healthy()

@@ -141,15 +141,15 @@ async def test_sigterm_writes_what_is_in_hand_and_the_next_run_gets_the_rest(
     await eventually(lambda: execute(database, "SELECT count(*) FROM ven_telemetry") == [(300,)], 20)
 
 
-async def test_a_poison_message_costs_the_others_nothing(
+async def test_a_poison_message_among_two_thousand_costs_the_others_nothing(
     ingesting: Ingesting, broker: Address, database: Database
 ) -> None:
     execute(database, "ALTER TABLE ven_telemetry ADD CONSTRAINT no_thirteen CHECK (used_power_kw <> 13)")
-    good = [("volttron/metering", telemetry("v", time.time() + n / 100, n)) for n in range(14, 214)]
+    good = [("volttron/metering", telemetry("v", time.time() + n / 100, n)) for n in range(14, 2013)]
     poison = ("volttron/metering", telemetry("v", time.time(), 13))
-    await publish(broker, ingesting.prefix, *good[:100], poison, *good[100:])
-    await eventually(lambda: ingesting.metric("received_total") == 201)
-    assert execute(database, "SELECT count(*) FROM ven_telemetry") == [(200,)]
+    await publish(broker, ingesting.prefix, *good[:1000], poison, *good[1000:])
+    await eventually(lambda: ingesting.metric("received_total") == 2000, 20)
+    assert execute(database, "SELECT count(*) FROM ven_telemetry") == [(1999,)]
     ((error,),) = execute(database, "SELECT error FROM dead_letters")
     assert error.startswith("the database cannot hold it: ")
     assert "no_thirteen" in error

@@ -18,6 +18,7 @@ from rich.table import Table
 from tests.benchmarks.machine import machine
 from tests.torture import faults, verify
 from tests.torture.broker_loss import backlog, kill_broker, restart_with_shared_subscription
+from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
 from tests.torture.garbage import flood
 from tests.torture.ledger import Ledger
 from tests.torture.rounds import Round, run_round, world_of
@@ -51,6 +52,15 @@ async def every_fault(seed: int, rounds: int) -> list[Round]:
             done.append(_say(seed + number, await run_round(world, seed + number, [fault], ledger)))
         await verify.rolled_up(world, ledger)
     return done
+
+
+async def full_disks(seed: int) -> list[Round]:
+    """Both kinds of full disk; none where no small file system can be mounted."""
+    try:
+        return [_say(seed, await full_tables(seed)), _say(seed, await full_wal(seed))]
+    except MountRefusedError as exc:
+        print(f"full disk: left out, {exc}")
+        return []
 
 
 async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
@@ -125,6 +135,7 @@ async def main() -> None:
     rounds = await killed_ingest(options.seed, options.rounds // 2, workers=1)
     rounds += await killed_ingest(options.seed + 1000, options.rounds - options.rounds // 2, workers=2)
     rounds += await every_fault(options.seed + 2000, options.each)
+    rounds += await full_disks(options.seed + 2500)
     rounds += await chaos(options.seed + 3000, options.minutes / 2, workers=1)
     rounds += await chaos(options.seed + 4000, options.minutes / 2, workers=2)
     Console(width=120).print(_table(rounds))

@@ -89,7 +89,7 @@ async def read_only_database(world: World, rng: random.Random) -> None:
     """The database takes no writes for a while, as a full disk or a failover would have it."""
     world.sql("ALTER DATABASE torture SET default_transaction_read_only = on")
     await terminate_backends(world, rng)
-    await _until(lambda: any(worker.health()[0] == 503 for worker in world.workers))
+    await until(lambda: any(worker.health()[0] == 503 for worker in world.workers))
     admin = world.postgres.settings()
     with psycopg.connect(host=admin.host, user=admin.user, dbname=admin.name, autocommit=True) as connection:
         connection.execute("ALTER DATABASE torture RESET default_transaction_read_only")
@@ -134,7 +134,7 @@ async def swallow_acks(world: World, proxy: Proxy) -> None:
     """PUBACKs never reach the broker, then ingest dies: all that was committed is delivered again."""
     proxy.swallow = True
     stored = _stored(world)
-    await _until(lambda: _stored(world) > stored)
+    await until(lambda: _stored(world) > stored)
     world.workers[0].kill()
     proxy.swallow = False
     world.workers[0].start()
@@ -143,7 +143,7 @@ async def swallow_acks(world: World, proxy: Proxy) -> None:
 async def half_open(world: World, proxy: Proxy, keepalive: float) -> None:
     """Nothing comes through any more, and no connection breaks: keepalive must notice."""
     proxy.silent = proxy.swallow = True
-    await _until(lambda: world.workers[0].health()[0] == 503, timeout=keepalive * 3 + 10)
+    await until(lambda: world.workers[0].health()[0] == 503, timeout=keepalive * 3 + 10)
     proxy.silent = proxy.swallow = False
 
 
@@ -157,7 +157,8 @@ def _long_session() -> Properties:
     return properties
 
 
-async def _until(condition: object, timeout: float = 30) -> None:  # noqa: ASYNC109 a deadline for polling
+async def until(condition: object, timeout: float = 30) -> None:  # noqa: ASYNC109 a deadline for polling
+    """Wait until `condition()` holds; AssertionError if that takes more than `timeout` s."""
     deadline = time.monotonic() + timeout
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "the fault did not take"
