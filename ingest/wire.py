@@ -43,6 +43,8 @@ class Wire:
         self._paho.loop_read = self._read  # type: ignore[method-assign]
         self._misc = self._paho.loop_misc
         self._paho.loop_misc = self._loop_misc  # type: ignore[method-assign]
+        self._loop = asyncio.get_running_loop()
+        self._paho.on_socket_register_write = self._want_write
         connected = self._paho.on_connect
 
         def on_connect(paho: PahoClient, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
@@ -62,14 +64,14 @@ class Wire:
         """Stop reading: the broker has to hold what it would send."""
         sock = self._paho.socket()
         if sock is not None and self._paused is None:
-            asyncio.get_running_loop().remove_reader(sock.fileno())
+            self._loop.remove_reader(sock.fileno())
             self._paused = sock
 
     def resume(self) -> None:
         """Read again."""
         sock, self._paused = self._paused, None
         if sock is not None and sock.fileno() >= 0:
-            asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
+            self._loop.add_reader(sock.fileno(), self._on_readable)
 
     def _on_readable(self) -> None:
         try:
@@ -78,8 +80,27 @@ class Wire:
             while getattr(self._paho.socket(), "pending", int)() > 0:
                 self._paho.loop_read()
         except Exception as exc:  # noqa: BLE001 - as aiomqtt does: whatever breaks reading ends the connection
-            if not self._client._disconnected.done():  # noqa: SLF001
-                self._client._disconnected.set_exception(exc)  # noqa: SLF001
+            self._broken(exc)
+
+    def _want_write(self, paho: PahoClient, userdata: Any, sock: Any) -> None:
+        # Asked for by the thread that connects, too.
+        self._loop.call_soon_threadsafe(self._start_writing, sock)
+
+    def _start_writing(self, sock: Any) -> None:
+        """aiomqtt does this with the number of a socket that may be closed by now, or be another's."""
+        current: Any = self._paho.socket()
+        if sock is current and self._paho._registered_write:  # noqa: SLF001
+            self._loop.add_writer(sock.fileno(), self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            self._paho.loop_write()
+        except Exception as exc:  # noqa: BLE001 - as for reading
+            self._broken(exc)
+
+    def _broken(self, exc: Exception) -> None:
+        if not self._client._disconnected.done():  # noqa: SLF001
+            self._client._disconnected.set_exception(exc)  # noqa: SLF001
 
     def _loop_misc(self) -> MQTTErrorCode:
         if self._paused is not None:

@@ -5,9 +5,11 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -114,6 +116,31 @@ async def test_a_paused_connection_outlives_its_keepalive(broker: Address, uniqu
             await asyncio.wait_for(asyncio.shield(client._disconnected), 4)
         wire.resume()
         await client.publish(unique, b"still there", qos=1)
+
+
+async def test_a_connection_that_breaks_with_acknowledgements_unsent_ends_quietly(
+    broker: Address, unique: str
+) -> None:
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5)
+    Wire(client, lambda *_: None, lambda _: None)
+    async with client:
+        # The kernel took no more, so paho asks for a turn; before it comes, the connection is gone.
+        client._client._call_socket_register_write()
+        client._client._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
+        await eventually(client._disconnected.done)
+        assert client._disconnected.exception()
+    assert unhandled == []
+
+
+async def test_what_the_kernel_does_not_take_at_once_is_written_later(broker: Address, unique: str) -> None:
+    listener = Listener(broker, unique)
+    async with listener.connected() as (client, _):
+        large = bytes(8_000_000)
+        await client.publish(f"{unique}/large", large, qos=1)
+        await eventually(lambda: listener.got)
+        assert listener.got[0][1] == large
 
 
 @pytest.mark.parametrize("cut", range(1, 5))

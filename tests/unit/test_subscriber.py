@@ -1,0 +1,37 @@
+"""Which deliveries are acknowledged; connecting is tests/integration/test_ingest.py's subject."""
+
+from typing import Any, cast
+
+from ingest.message import Message
+from ingest.state import State
+from ingest.subscriber import Subscriber
+from ingest.wire import Wire
+from shared.config import Mqtt
+
+
+class Recorder:
+    """In place of a Wire: keeps what was acknowledged."""
+
+    def __init__(self) -> None:
+        self.acked: list[list[int]] = []
+
+    def ack(self, mids: list[int]) -> None:
+        self.acked.append(mids)
+
+
+def delivery(mid: int, generation: int, qos: int = 1) -> Message:
+    return Message("t", b"{}", qos=qos, mid=mid, dup=False, generation=generation, received_at=mid)
+
+
+def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
+    def ignore(_: Any) -> None:
+        pass
+
+    subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=ignore, on_connack=ignore)
+    recorder = Recorder()
+    subscriber._wire = cast(Wire, recorder)
+    subscriber._connected(session_present=False)
+    subscriber._connected(session_present=True)
+    subscriber.ack([delivery(1, 1), delivery(2, 2), delivery(0, 2, qos=0), delivery(3, 2)])
+    subscriber.ack([delivery(4, 1)])
+    assert recorder.acked == [[2, 3]]
