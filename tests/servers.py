@@ -90,16 +90,21 @@ def new_database(admin: Database, template: str | None = None) -> Iterator[Datab
         execute(admin, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
-def execute(settings: Database, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
-    """Run one statement (`%s` for each value) in a connection of its own; its rows, if it has any."""
-    with psycopg.connect(
+def connect(settings: Database, *, autocommit: bool = False) -> psycopg.Connection:
+    """A connection; as a context manager it commits at the end, and closes."""
+    return psycopg.connect(
         host=settings.host,
         port=settings.port,
         user=settings.user,
         password=settings.password,
         dbname=settings.name,
-        autocommit=True,
-    ) as connection:
+        autocommit=autocommit,
+    )
+
+
+def execute(settings: Database, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement (`%s` for each value) in a connection of its own; its rows, if it has any."""
+    with connect(settings, autocommit=True) as connection:
         cursor = connection.execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
 

@@ -11,6 +11,7 @@ from ingest import rollup
 from shared import db
 from shared.config import Database
 from tests.model import Point, R
+from tests.servers import connect
 
 HOUR, DAY = 3600, 86400
 
@@ -25,14 +26,7 @@ def iso(seconds: float) -> str:
 
 @contextmanager
 def connected(database: Database) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(
-        host=database.host,
-        port=database.port,
-        user=database.user,
-        password=database.password,
-        dbname=database.name,
-        autocommit=True,
-    ) as connection:
+    with connect(database, autocommit=True) as connection:
         yield connection
 
 

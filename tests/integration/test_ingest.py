@@ -15,6 +15,7 @@ import aiomqtt
 import msgspec
 import pytest
 
+from ingest.wire import Wire
 from shared.config import Database, Ingest, Mqtt
 from shared.migrate import migrate
 from tests.samples import field_samples, telemetry
@@ -22,6 +23,7 @@ from tests.servers import (
     Address,
     Process,
     as_environment,
+    connect,
     eventually,
     execute,
     free_port,
@@ -153,6 +155,27 @@ async def test_a_poison_message_among_two_thousand_costs_the_others_nothing(
     ((error,),) = execute(database, "SELECT error FROM dead_letters")
     assert error.startswith("the database cannot hold it: ")
     assert "no_thirteen" in error
+
+
+async def test_what_waits_when_the_connection_breaks_is_taken_in_once(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    waiting = [("volttron/metering", telemetry("v", time.time() + n / 100, n)) for n in range(50)]
+    with connect(database) as connection:
+        connection.execute("LOCK TABLE ven_telemetry")
+        await publish(broker, ingesting.prefix, ("volttron/metering", telemetry("v", time.time() - 1, 1)))
+        await eventually(lambda: ingesting.metric("unacked") == 1)
+        await publish(broker, ingesting.prefix, *waiting)
+        await eventually(lambda: ingesting.metric("unacked") == 51)
+        intruder = aiomqtt.Client(*broker, identifier=ingesting.prefix, clean_session=False)
+        Wire(intruder, lambda *_: None, lambda _: None)  # Acknowledges nothing.
+        async with intruder:
+            pass
+        await eventually(lambda: ingesting.events("awaiting_redelivery"))
+        # The one that is being written, and all of them again.
+        await eventually(lambda: ingesting.metric("unacked") == 52)
+    await eventually(lambda: ingesting.metric("received_total") == 52)
+    assert ingesting.outcomes() == (51, 1, 0)
 
 
 async def test_nesting_of_any_depth_ends_nothing(ingesting: Ingesting, broker: Address) -> None:

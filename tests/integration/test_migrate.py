@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import psycopg
 import pytest
 
 from shared.config import Database
@@ -17,6 +16,7 @@ from shared.migrate import DIRECTORY, migrate, migration_ids
 from tests.servers import (
     Process,
     as_environment,
+    connect,
     execute,
     free_port,
     new_database,
@@ -80,9 +80,7 @@ def test_a_kill_half_way_leaves_nothing_that_the_next_run_cannot_finish(
     with new_database(postgres) as db:
         migrate(db)
         migrate(db, rollback=99)
-        with psycopg.connect(
-            host=db.host, port=db.port, user=db.user, password=db.password, dbname=db.name
-        ) as blocker:
+        with connect(db) as blocker:
             # The first step waits for this lock in the middle of its transaction.
             blocker.execute("LOCK TABLE pg_class IN SHARE MODE")
             run = Process(tmp_path, "shared.cli", "migrate", env=as_environment(db))
@@ -126,9 +124,7 @@ def test_writers_go_on_while_migrations_run(database: Database) -> None:
 
     def write() -> None:
         nonlocal written
-        with psycopg.connect(
-            host=database.host, port=database.port, user=database.user, dbname=database.name
-        ) as c:
+        with connect(database) as c:
             while not stop.is_set():
                 c.execute("INSERT INTO vens (ven_id, first_seen_at) VALUES (%s, now())", [f"v{written}"])
                 c.commit()

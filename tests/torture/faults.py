@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 
 from ingest.wire import Wire
 from shared.migrate import migrate
+from tests.servers import connect
 from tests.torture.proxy import Proxy
 from tests.torture.world import World
 
@@ -67,7 +68,7 @@ async def lock_tables(world: World, rng: random.Random, seconds: float = 2.0) ->
     """LOCK TABLE on what every batch needs."""
 
     def hold() -> None:
-        with psycopg.connect(host=world.db.host, user=world.db.user, dbname=world.db.name) as connection:
+        with connect(world.db) as connection:
             connection.execute(f"LOCK TABLE {rng.choice(('vens', 'ven_telemetry', 'ven_load_samples'))}")
             connection.execute("SELECT pg_sleep(%s)", [seconds])
 
@@ -91,9 +92,9 @@ async def read_only_database(world: World, rng: random.Random) -> None:
     await terminate_backends(world, rng)
     await until(lambda: any(worker.health()[0] == 503 for worker in world.workers))
     admin = world.postgres.settings()
-    with psycopg.connect(host=admin.host, user=admin.user, dbname=admin.name, autocommit=True) as connection:
+    with connect(admin, autocommit=True) as connection:
         connection.execute("ALTER DATABASE torture RESET default_transaction_read_only")
-    with psycopg.connect(host=admin.host, user=admin.user, dbname=admin.name, autocommit=True) as connection:
+    with connect(admin, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ecs-%'"
         )
