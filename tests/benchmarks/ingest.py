@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 
 import psutil
 import psycopg
@@ -263,6 +264,17 @@ def show(results: list[Result]) -> None:
     Console(width=190).print(table)
 
 
+def show_medians(results: list[Result]) -> None:
+    """Print each scenario's median over the repetitions."""
+    for name in dict.fromkeys(r.name for r in results):
+        those = [r for r in results if r.name == name]
+        line = (
+            f"{name}: median of {len(those)}: {median(r.messages / r.seconds for r in those):,.0f} messages/s"
+        )
+        ratios = [r.copy_seconds / r.seconds for r in those if r.copy_seconds]
+        print(line + (f", ratio {median(ratios):.2f}" if ratios else ""))
+
+
 def main() -> None:
     """Run the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -270,10 +282,16 @@ def main() -> None:
     parser.add_argument(
         "--rate", type=int, default=1000, help="messages/s beside which latency is measured; 0: not"
     )
-    parser.add_argument("--only", type=int, help="run just this scenario, from 0")
+    parser.add_argument("--only", type=int, nargs="*", metavar="N", help="run just these scenarios, from 0")
+    parser.add_argument("--repeat", type=int, default=1, help="times over, in turn; medians at the end")
     options = parser.parse_args()
-    chosen = SCENARIOS if options.only is None else [SCENARIOS[options.only]]
-    show([run(s, options.messages, copy=n == 0) for n, s in enumerate(chosen)])
+    chosen = SCENARIOS if options.only is None else [SCENARIOS[n] for n in options.only]
+    results = [
+        run(s, options.messages, copy=n == 0) for _ in range(options.repeat) for n, s in enumerate(chosen)
+    ]
+    show(results)
+    if options.repeat > 1:
+        show_medians(results)
     if options.rate:
         latency = measure(options.rate)
         print(
