@@ -63,9 +63,14 @@ def load(name: str, kind: str | None, power: float, **fields: float) -> dict[str
     return {"id": name, "type": kind, "currentPowerKw": power, **fields}
 
 
-async def test_network_and_load_statistics(whole: Whole) -> None:
-    now = time.time()
-    await whole.send(
+def load_type(name: str, capacity: float, capability: float, usage: float) -> dict[str, Any]:
+    figures = {"totalCapacityKw": capacity, "totalShedCapabilityKw": capability, "currentUsageKw": usage}
+    return {"type": name, **figures}
+
+
+def two_houses(now: float) -> list[tuple[str, dict[str, Any]]]:
+    """Two VENs online, one that has gone offline and one known from a snapshot alone."""
+    return [
         reading(
             "a",
             now,
@@ -91,33 +96,22 @@ async def test_network_and_load_statistics(whole: Whole) -> None:
         reading("gone", now, 100.0, loads=[load("ev", "ev", 50.0, capacityKw=50.0, shedCapabilityKw=50.0)]),
         ("ven/status/gone", {"status": "offline", "timestamp": now + 1}),
         ("ven/loads/asleep", {"timestamp": now, "loads": [load("ev", "ev", 9.0, capacityKw=9.0)]}),
-    )
-    await eventually(lambda: (whole.get("/stats/network") or {}).get("onlineVens") == 2)
+    ]
+
+
+LOADS_OF_TWO_HOUSES = [
     # b's hvac has no capability: 0.25, what it sheds now; and no capacity: 1.0 + 0.25.
+    load_type("hvac", 4.25, 0.75, 2.5),
+    load_type("solar", 5.0, 0.0, 0.0),
+    load_type("unknown", 1.0, 0.25, 0.5),
+]
+
+
+async def test_network_and_load_statistics(whole: Whole) -> None:
+    await whole.send(*two_houses(time.time()))
+    await eventually(lambda: (whole.get("/stats/network") or {}).get("onlineVens") == 2)
     await eventually(
-        lambda: (
-            whole.get("/stats/loads")
-            == [
-                {
-                    "type": "hvac",
-                    "totalCapacityKw": 4.25,
-                    "totalShedCapabilityKw": 0.75,
-                    "currentUsageKw": 2.5,
-                },
-                {
-                    "type": "solar",
-                    "totalCapacityKw": 5.0,
-                    "totalShedCapabilityKw": 0.0,
-                    "currentUsageKw": 0.0,
-                },
-                {
-                    "type": "unknown",
-                    "totalCapacityKw": 1.0,
-                    "totalShedCapabilityKw": 0.25,
-                    "currentUsageKw": 0.5,
-                },
-            ]
-        ),
+        lambda: whole.get("/stats/loads") == LOADS_OF_TWO_HOUSES,
         explain=lambda: str(whole.get("/stats/loads")),
     )
     stats = whole.get("/stats/network")
@@ -174,54 +168,17 @@ async def test_histories_of_network_ven_and_load(whole: Whole) -> None:
 
 async def test_loads_of_a_ven_in_both_dialects(whole: Whole) -> None:
     now = time.time()
+    hvac = {"id": "hvac1", "type": "hvac", "name": "HVAC", "capacityKw": 3.5, "shedCapabilityKw": 0.5}
+    of_now = {"ts": int(now * 1000), "power_kw": 1.4, "loads": [{"id": "hvac1", "currentPowerKw": 0.9}]}
     await whole.send(
-        (
-            "ven/loads/s",
-            {
-                "timestamp": now - 60,
-                "loads": [
-                    {
-                        "id": "hvac1",
-                        "type": "hvac",
-                        "name": "HVAC",
-                        "capacityKw": 3.5,
-                        "shedCapabilityKw": 0.5,
-                        "currentPowerKw": 9,
-                    }
-                ],
-            },
-        ),
-        (
-            "oadr/meter/s",
-            {"ts": int(now * 1000), "power_kw": 1.4, "loads": [{"id": "hvac1", "currentPowerKw": 0.9}]},
-        ),
+        ("ven/loads/s", {"timestamp": now - 60, "loads": [{**hvac, "currentPowerKw": 9}]}),
+        ("oadr/meter/s", of_now),
     )
-    hvac = {
-        "id": "hvac1",
-        "type": "hvac",
-        "name": "HVAC",
-        "capacityKw": 3.5,
-        "shedCapabilityKw": 0.5,
-        "currentPowerKw": 0.9,
-    }
-    assert whole.get("/vens/s/loads") == [hvac]
-    await whole.send(
-        (
-            "ven/loads/s",
-            {
-                "timestamp": now + 1,
-                "loads": [{"id": "hvac1", "currentPowerKw": 0.7}, {"id": "new", "currentPowerKw": 1}],
-            },
-        )
-    )
-    new = {
-        "id": "new",
-        "type": None,
-        "name": None,
-        "capacityKw": 1.0,
-        "shedCapabilityKw": 0.0,
-        "currentPowerKw": 1.0,
-    }
+    assert whole.get("/vens/s/loads") == [{**hvac, "currentPowerKw": 0.9}]
+    newer = [{"id": "hvac1", "currentPowerKw": 0.7}, {"id": "new", "currentPowerKw": 1}]
+    await whole.send(("ven/loads/s", {"timestamp": now + 1, "loads": newer}))
+    kilowatts = {"capacityKw": 1.0, "shedCapabilityKw": 0.0, "currentPowerKw": 1.0}
+    new = {"id": "new", "type": None, "name": None, **kilowatts}
     assert whole.get("/vens/s/loads") == [{**hvac, "currentPowerKw": 0.7}, new]
     assert whole.get("/vens/s/loads/new") == new
     assert whole.get("/vens/nobody/loads") is None
