@@ -16,7 +16,8 @@ import aiomqtt
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MQTTErrorCode
 
-# Small enough that a COPY under way gets its turn between two reads, large enough to hold a score of messages.
+# Small enough that a COPY under way gets its turn between two reads, large enough to hold a score of messages,
+# and more than a TLS record (16 KiB), so that no read leaves decrypted bytes behind that make no socket readable.
 _READ_BYTES = 32 * 1024
 _PUBLISH, _PUBACK = 0x30, 0x40
 # MQTT 5, section 2.1.4: a remaining length takes four bytes at most.
@@ -76,9 +77,6 @@ class Wire:
     def _on_readable(self) -> None:
         try:
             self._paho.loop_read()
-            # What TLS has decrypted already makes no socket readable.
-            while getattr(self._paho.socket(), "pending", int)() > 0:
-                self._paho.loop_read()
         except Exception as exc:  # noqa: BLE001 - as aiomqtt does: whatever breaks reading ends the connection
             self._broken(exc)
 

@@ -73,4 +73,5 @@ async def test_a_batch_of_large_messages_is_cut() -> None:
     inbox = Inbox(batch_max=1000, linger=0)
     for _ in range(5):
         inbox.put(message("volttron/metering", bytes(module.BATCH_BYTES // 2)))
+    inbox.close()
     assert [len(await inbox.take()) for _ in range(3)] == [2, 2, 1]
