@@ -90,8 +90,7 @@ class Store:
         if heard:
             done = await connection.execute(SQL["update_vens"], *_latest(heard, stored))
             if done != f"UPDATE {len(heard)}":
-                # Somebody emptied the table: what this process remembers of it is wrong.
-                self._seen_vens.clear()
+                # Somebody emptied the table: the batch goes again, and this process forgets what it knew of it.
                 raise asyncpg.SerializationError("a VEN is missing from vens")
         return arrivals.keys()
 

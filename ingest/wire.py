@@ -102,8 +102,8 @@ class Wire:
 
     def _loop_misc(self) -> MQTTErrorCode:
         if self._paused is not None:
-            # The broker's answers to pings wait unread; that is no reason to give the connection up. (A ping that is due
-            # takes the place of the one before.)
+            # The broker's answers to pings wait unread; that is no reason to give the connection up. A ping that
+            # is due takes the place of the one before.
             self._paho._last_bytes_received = time.monotonic()  # noqa: SLF001
         return self._misc()
 

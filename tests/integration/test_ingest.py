@@ -178,6 +178,18 @@ async def test_what_waits_when_the_connection_breaks_is_taken_in_once(
     assert ingesting.outcomes() == (51, 1, 0)
 
 
+async def test_vens_that_an_operator_deleted_come_back_with_their_next_message(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    now = time.time()
+    await publish(broker, ingesting.prefix, ("volttron/metering", telemetry("v", now, 1)))
+    await eventually(lambda: ingesting.metric("received_total") == 1)
+    execute(database, "DELETE FROM vens")
+    await publish(broker, ingesting.prefix, ("volttron/metering", telemetry("v", now + 1, 2)))
+    await eventually(lambda: ingesting.metric("received_total") == 2)
+    assert execute(database, "SELECT ven_id, used_power_kw FROM vens") == [("v", 2)]
+
+
 async def test_nesting_of_any_depth_ends_nothing(ingesting: Ingesting, broker: Address) -> None:
     depths = range(880, 1020, 2)
     await publish(

@@ -1,5 +1,6 @@
 """One batch to the database: exact rows, whatever is sent twice."""
 
+import itertools
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -101,6 +102,12 @@ async def test_the_latest_reading_is_replaced_only_by_a_newer_one(write: Writing
     assert await write.rows(latest) == [(7, None, NOW)]
     await write(reading("v", NOW + 120, 8, loads=[]), reading("v", NOW + 90, 6, loads={"a": 1}))
     assert await write.rows(latest) == [(8, None, NOW + 120)]
+
+
+async def test_the_latest_reading_of_a_batch_is_the_newest_whatever_the_order(write: Writing) -> None:
+    orders = list(itertools.permutations((0, 60, 120))) * 3
+    await write(*(reading(f"v{n}", NOW + at, at) for n, order in enumerate(orders) for at in order))
+    assert await write.rows("SELECT DISTINCT used_power_kw FROM vens") == [(120,)]
 
 
 async def test_a_snapshot_teaches_but_stores_no_sample_and_is_no_sign_of_life(write: Writing) -> None:

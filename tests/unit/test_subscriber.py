@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import pytest
+
 from ingest.message import Message
 from ingest.state import State
 from ingest.subscriber import Subscriber
@@ -23,10 +25,23 @@ def delivery(mid: int, generation: int, qos: int = 1) -> Message:
     return Message("t", b"{}", qos=qos, mid=mid, dup=False, generation=generation, received_at=mid)
 
 
-def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
-    def ignore(_: Any) -> None:
-        pass
+def ignore(_: Any) -> None:
+    pass
 
+
+def test_no_two_arrivals_are_the_same_instant_whatever_the_clock_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrived: list[Message] = []
+    subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=arrived.append, on_connack=ignore)
+    clock = iter((5_000_000, 5_000_000, 3_000_000, 9_000_000))
+    monkeypatch.setattr("time.time_ns", lambda: next(clock))
+    for mid in range(4):
+        subscriber._on_publish("t", b"{}", 1, mid, dup=False)
+    assert [message.received_at for message in arrived] == [5000, 5001, 5002, 9000]
+
+
+def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
     subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=ignore, on_connack=ignore)
     recorder = Recorder()
     subscriber._wire = cast(Wire, recorder)
