@@ -6,6 +6,7 @@ import socket
 
 from ingest import http
 from ingest.decode import DecodeError, Decoder
+from ingest.flushes import FlushSummary
 from ingest.inbox import Inbox
 from ingest.leader import Leader
 from ingest.message import DeadLetter, Message
@@ -15,7 +16,7 @@ from ingest.state import State
 from ingest.store import Store
 from ingest.subscriber import Subscriber
 from ingest.topics import TopicMap
-from ingest.writer import FlushSummary, Writer
+from ingest.writer import Writer
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -58,7 +59,7 @@ class Service:
             for task in background:
                 task.cancel()
         self._say_flushes()
-        log.info("stopped", unwritten=len(self._inbox) + len(self._writer.in_hand))
+        log.info("stopped", unwritten=len(self._inbox) + len(self._writer))
 
     async def _drain(self, subscriber: asyncio.Task[None], writer: asyncio.Task[None]) -> None:
         log.info("stopping", waiting=len(self._inbox))
@@ -92,10 +93,8 @@ class Service:
             self._say_flushes()
 
     def _say_flushes(self) -> None:
-        in_hand = self._writer.in_hand
-        oldest = in_hand[0].received_at if in_hand else self._inbox.oldest_received_at
-        unacked = len(in_hand) + len(self._inbox)
-        age = self._state.show(unacked, oldest)
+        unacked = len(self._writer) + len(self._inbox)
+        age = self._state.show(unacked, self._writer.oldest_received_at or self._inbox.oldest_received_at)
         flushes, self._writer.flushes = self._writer.flushes, FlushSummary()
         if flushes.batches:
             log.info(

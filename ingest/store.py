@@ -1,32 +1,57 @@
 """One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import asyncpg
 
 from ingest import copyrows
 from ingest.dead_letters import write_dead_letters
+from ingest.faults import Fault, classify
 from ingest.known import KnownLoads
 from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport
 from ingest.partitions import Partitions, TooOldError
 from ingest.queries import SQL, columns
 from ingest.status_store import write_statuses
+from ingest.ven_store import update_vens
 from shared.db import Connection
 
 Outcomes = list[Outcome]
 
 BASE_BUCKET_US = 300_000_000
 _COPY_CHUNK_BYTES = 512 * 1024
+# After a batch with readings that were stored before, this many batches look for them from the start.
+_MERGE_BATCHES = 20
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A batch whose readings are copied, in a transaction that is open still.
+
+    `stored`: the readings that were new; `repeated`: messages that repeat a reading of the same batch.
+    """
+
+    connection: Connection
+    transaction: AsyncExitStack
+    batch: Sequence[Message]
+    stored: set[Reading]
+    repeated: set[Message]
 
 
 class Store:
-    """Writes batches through one connection at a time; keeps what spares the database questions."""
+    """Writes batches, each in two steps: `copy` and `finish`. Batches are finished one after the other, in the
+    order in which they came; the next one may be copied meanwhile, over another connection.
+
+    Keeps what spares the database questions.
+    """
 
     def __init__(self, client_id: str, partitions: Partitions) -> None:
         self._client_id = client_id
         self._partitions = partitions
         self._seen_vens: set[str] = set()
         self._known = KnownLoads()
+        self._merging = 0
 
     def forget(self) -> None:
         """Trust nothing that was learnt of the database: it may be another one now."""
@@ -38,17 +63,38 @@ class Store:
         """Make ready a connection that batches will be written through."""
         await connection.execute(SQL["create_incoming"])
 
-    async def write(self, connection: Connection, batch: Sequence[Message], *, merge: bool) -> Outcomes:
-        """Store `batch` in one transaction and return each message's outcome, committed.
+    async def write(self, connection: Connection, batch: Sequence[Message]) -> Outcomes:
+        """Store `batch` in one transaction and return each message's outcome, committed; raises as `copy` does."""
+        return await self.finish(await self.copy(connection, batch))
 
-        Without `merge`, a reading that is stored already raises UniqueViolationError on ven_telemetry;
-        with it, such readings are found and left out. Raises TooOldError, or what asyncpg raises.
+    async def copy(self, connection: Connection, batch: Sequence[Message]) -> Copied:
+        """Open a transaction and put the readings and their samples into it, but for those stored before.
+
+        Raises TooOldError, or what asyncpg raises; the transaction is rolled back then.
         """
         readings, repeated = _distinct_readings(batch)
         await self._partitions.ensure(connection, (reading.ts for reading in readings))
-        async with connection.transaction():
-            stored = await self._copy_readings(connection, readings, merge=merge)
-            vens = await self._update_vens(connection, batch, stored)
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(connection.transaction())
+                stored = await self._copy_readings(connection, readings)
+            except asyncpg.UniqueViolationError as exc:
+                if self._merging or classify(exc) is not Fault.STORED_BEFORE:
+                    raise
+            else:
+                return Copied(connection, stack.pop_all(), batch, stored, repeated)
+        # Repeats come in swarms.
+        self._merging = _MERGE_BATCHES
+        return await self.copy(connection, batch)
+
+    async def finish(self, copied: Copied) -> Outcomes:
+        """Put everything else into the transaction and commit it; returns each message's outcome.
+
+        Raises as `copy` does.
+        """
+        connection, batch, stored = copied.connection, copied.batch, copied.stored
+        async with copied.transaction:
+            vens = await update_vens(connection, batch, stored, self._seen_vens)
             known, described = self._known.learn(
                 m for m in batch if not isinstance(m.content, Reading) or m.content in stored
             )
@@ -59,16 +105,17 @@ class Store:
             await _mark_dirty(connection, stored)
         self._seen_vens.update(vens)
         self._known.remember(described)
-        return [_outcome(m, stored, repeated, statuses) for m in batch]
+        outcomes = [_outcome(m, stored, copied.repeated, statuses) for m in batch]
+        if self._merging:
+            self._merging = _MERGE_BATCHES if Outcome.DUPLICATE in outcomes else self._merging - 1
+        return outcomes
 
-    async def _copy_readings(
-        self, connection: Connection, readings: list[Reading], *, merge: bool
-    ) -> set[Reading]:
+    async def _copy_readings(self, connection: Connection, readings: list[Reading]) -> set[Reading]:
         if not readings:
             return set()
         rows = [reading.row for reading in readings]
         stored = set(readings)
-        if merge:
+        if self._merging:
             await _copy(connection, "incoming_telemetry", copyrows.TELEMETRY_COLUMNS, rows)
             new = {(r["ven_id"], r["ts"]) for r in await connection.fetch(SQL["merge_incoming"])}
             stored = {reading for reading in readings if (reading.ven_id, reading.ts) in new}
@@ -78,21 +125,6 @@ class Store:
         if samples:
             await _copy(connection, "ven_load_samples", copyrows.SAMPLE_COLUMNS, samples)
         return stored
-
-    async def _update_vens(
-        self, connection: Connection, batch: Sequence[Message], stored: set[Reading]
-    ) -> Iterable[str]:
-        arrivals = _arrivals(batch)
-        unseen = sorted(arrivals.keys() - self._seen_vens)
-        if unseen:
-            await connection.execute(SQL["insert_vens"], unseen, [arrivals[v] for v in unseen])
-        heard = _heard(batch)
-        if heard:
-            done = await connection.execute(SQL["update_vens"], *_latest(heard, stored))
-            if done != f"UPDATE {len(heard)}":
-                # Somebody emptied the table: the batch goes again, and this process forgets what it knew of it.
-                raise asyncpg.SerializationError("a VEN is missing from vens")
-        return arrivals.keys()
 
 
 def _distinct_readings(batch: Sequence[Message]) -> tuple[list[Reading], set[Message]]:
@@ -121,50 +153,6 @@ def _outcome(
             return statuses[message]
         case DeadLetter():
             return Outcome.DEAD_LETTERED
-
-
-def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
-    """First arrival in the batch by VEN."""
-    arrivals: dict[str, int] = {}
-    for message in batch:
-        if not isinstance(message.content, DeadLetter):
-            arrivals.setdefault(message.content.ven_id, message.received_at)
-    return arrivals
-
-
-def _heard(batch: Sequence[Message]) -> dict[str, int]:
-    """Last arrival of telemetry or a status in the batch by VEN, sorted."""
-    heard = {m.content.ven_id: m.received_at for m in batch if isinstance(m.content, Reading | StatusReport)}
-    return dict(sorted(heard.items()))
-
-
-def _latest(heard: dict[str, int], stored: Iterable[Reading]) -> list[list[object]]:
-    """The arguments of update_vens."""
-    latest: dict[str, Reading] = {}
-    loads_ts: dict[str, int] = {}
-    for reading in stored:
-        ven_id, ts = reading.ven_id, reading.ts
-        held = latest.get(ven_id)
-        if held is None or ts > held.ts:
-            latest[ven_id] = reading
-        if reading.loads is not None and ts > loads_ts.get(ven_id, 0):
-            loads_ts[ven_id] = ts
-    rows = [
-        (
-            ven_id,
-            seen_at,
-            r.ts,
-            r.used_power_kw,
-            r.shed_power_kw,
-            r.requested_reduction_kw,
-            r.event_id,
-            r.battery_soc,
-        )
-        if (r := latest.get(ven_id))
-        else (ven_id, seen_at, None, None, None, None, None, None)
-        for ven_id, seen_at in heard.items()
-    ]
-    return [*columns(rows), [loads_ts.get(ven_id) for ven_id in heard]]
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: list[bytes]) -> None:

@@ -1,41 +1,41 @@
-"""Batches to the database, whatever the database does: retry, bisect, dead-letter; then acknowledge."""
+"""Batches from the inbox to the database, and back to the broker as acknowledgements.
+
+Two connections take turns: while one batch is finished and committed, the next is copied over the other. So
+PostgreSQL has rows to take in while it waits for the disk. Batches commit and are acknowledged in the order in
+which they came. When anything goes wrong with a batch, the one behind it gives its transaction up, and the
+batch goes again by itself (persistence.py).
+"""
 
 import asyncio
-import contextlib
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-
-import asyncpg
-import msgspec
+from collections import Counter, deque
+from collections.abc import Callable
 
 from ingest.dead_letters import DEAD_LETTER_BYTES
-from ingest.faults import Fault, blame, classify, explain
+from ingest.flushes import FlushSummary, rows_of
 from ingest.inbox import Inbox
-from ingest.message import DeadLetter, Message, Outcome, Reading
-from ingest.partitions import TooOldError
+from ingest.lane import Lane
+from ingest.message import DeadLetter, Message
+from ingest.persistence import Persistence
 from ingest.state import State
-from ingest.store import Outcomes, Store
-from shared import db
+from ingest.store import Copied, Outcomes, Store
 from shared.config import Database
-from shared.db import Connection
 from shared.logs import get_logger
-from shared.models import MAX_ID_CHARACTERS, WireName
 
 log = get_logger(__name__)
 
-Work = Callable[[Connection], Awaitable[Outcomes]]
 
-_BACKOFF_SECONDS = (0.1, 5.0)
-# A server that takes longer for one statement than this is as good as away.
-_STATEMENT_SECONDS = 60
-_LOCK_SECONDS = 5
-# After a batch with readings that were stored before, this many batches look for them from the start.
-_MERGE_BATCHES = 20
+class Flight:
+    """A batch on its way. `copied` is None until its readings are, and when copying them failed."""
+
+    def __init__(self, batch: list[Message]) -> None:
+        self.batch = batch
+        self.began = time.perf_counter()
+        self.copied: Copied | None = None
 
 
 class Writer:
-    """Takes batches from the inbox, one at a time, until it is closed and drained."""
+    """Takes batches from the inbox until it is closed and drained."""
 
     def __init__(
         self,
@@ -45,167 +45,97 @@ class Writer:
         state: State,
         ack: Callable[[list[Message]], None],
     ) -> None:
-        self._settings = settings
         self._inbox = inbox
         self._store = store
         self._state = state
         self._ack = ack
-        self._connection: Connection | None = None
-        self._merging = 0
-        self.in_hand: list[Message] = []
+        self._lanes = [Lane(settings, store), Lane(settings, store)]
+        self._persistence = Persistence(store, state, settings.host)
+        self._flights: deque[Flight] = deque()
+        self._settled_at = 0.0
         self.flushes = FlushSummary()
+
+    def __len__(self) -> int:
+        return sum(len(flight.batch) for flight in self._flights)
+
+    @property
+    def oldest_received_at(self) -> int | None:
+        """Arrival of the oldest message being written, µs since the epoch."""
+        return self._flights[0].batch[0].received_at if self._flights else None
 
     async def run(self) -> None:
         """Write, acknowledge, and again; returns when the inbox is closed and empty."""
-        await self._connect_first()
-        while self.in_hand or (batch := await self._inbox.take()):
-            self.in_hand = batch
-            began = time.perf_counter()
-            outcomes = await self._write(batch)
-            self._settle(batch, outcomes, time.perf_counter() - began)
-            self.in_hand = []
+        # Find out, before the first message, whether the database is there: /health shows it.
+        await self._persistence.reach(self._lanes[0])
+        async with asyncio.TaskGroup() as tasks:
+            await self._copy(self._lanes[0])
+            while self._flights:
+                await self._turn(tasks)
         await self.close()
 
+    async def _turn(self, tasks: asyncio.TaskGroup) -> None:
+        """Finish the batch whose turn it is; afterwards the next one is copied, unless there is none."""
+        here, there = self._lanes
+        flight = self._flights[0]
+        ahead = tasks.create_task(self._copy(there), name="ahead")
+        outcomes = await self._finish(flight)
+        alone = outcomes is None
+        if outcomes is None:
+            await self._withdraw(ahead)
+            outcomes = await self._persistence.write(here, flight.batch)
+        self._settle(self._flights.popleft(), outcomes)
+        self._lanes.reverse()
+        await (self._copy(there, *self._flights) if alone else ahead)
+
     async def close(self) -> None:
-        """Give the connection back."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(*db.UNREACHABLE):
-                await connection.close(timeout=2)
+        """Give the connections back."""
+        for lane in self._lanes:
+            await lane.close()
 
-    def _settle(self, batch: list[Message], outcomes: Outcomes, seconds: float) -> None:
-        self._ack(batch)
-        self._state.count(Counter(outcomes))
-        self._state.metrics.flush_seconds.observe(seconds)
-        rows = _rows(batch, outcomes)
-        self._state.metrics.rows.inc(rows)
-        self.flushes.add(len(batch), rows, seconds)
-        self._note_dead_letters(batch)
-
-    def _note_dead_letters(self, batch: list[Message]) -> None:
-        dead = [(m, m.content) for m in batch if isinstance(m.content, DeadLetter)]
-        self._state.metrics.truncated.inc(sum(m.size > DEAD_LETTER_BYTES for m, _ in dead))
-        self.flushes.dead += len(dead)
-        if dead and self.flushes.sample is None:
-            message, letter = dead[0]
-            self.flushes.sample = (letter.error, message.topic, named_ven(message.payload))
-
-    async def _connect_first(self) -> None:
-        """Find out, before the first message, whether the database is there: /health shows it."""
-
-        async def nothing(_: Connection) -> Outcomes:
-            return []
-
-        await self._persistently(nothing)
-
-    async def _write(self, batch: Sequence[Message]) -> Outcomes:
-        """Store every message of the batch as what it is or as a dead letter; takes as long as it takes."""
+    async def _copy(self, lane: Lane, flight: Flight | None = None) -> None:
+        """Copy the batch of `flight`, or the next one from the inbox, over `lane`."""
+        if flight is None:
+            batch = await self._inbox.take()
+            if not batch:
+                return
+            flight = Flight(batch)
+            self._flights.append(flight)
         try:
-            return await self._persistently(lambda connection: self._store_batch(connection, batch))
-        except TooOldError as exc:
-            _bury_old(batch, exc.raw_from)
-            return await self._write(batch)
-        except Exception as exc:
-            if not isinstance(exc, asyncpg.PostgresError):
-                log.exception("storing_failed", messages=len(batch))
-            if len(batch) == 1:
-                batch[0].content = DeadLetter(blame(exc))
-                return await self._write(batch)
-            half = len(batch) // 2
-            return await self._write(batch[:half]) + await self._write(batch[half:])
+            flight.copied = await self._store.copy(await lane.connected(), flight.batch)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the batch goes again by itself, and says it
+            log.debug("copy_failed", error=type(exc).__name__)
+            lane.drop()
 
-    async def _store_batch(self, connection: Connection, batch: Sequence[Message]) -> Outcomes:
+    async def _finish(self, flight: Flight) -> Outcomes | None:
+        """Finish what is copied; None if that failed, or if copying did."""
+        if flight.copied is None:
+            return None
         try:
-            outcomes = await self._store.write(connection, batch, merge=self._merging > 0)
-        except asyncpg.UniqueViolationError as exc:
-            if classify(exc) is not Fault.STORED_BEFORE or self._merging:
-                raise
-            self._merging = _MERGE_BATCHES
-            return await self._store_batch(connection, batch)
-        if self._merging:
-            self._merging = _MERGE_BATCHES if Outcome.DUPLICATE in outcomes else self._merging - 1
+            outcomes = await self._store.finish(flight.copied)
+        except Exception as exc:  # noqa: BLE001 - as above
+            log.debug("finish_failed", error=type(exc).__name__)
+            return None
+        self._persistence.succeeded()
         return outcomes
 
-    async def _persistently(self, work: Work) -> Outcomes:
-        """Do `work` on a connection until it succeeds; raises only what speaks of the rows themselves."""
-        delay = _BACKOFF_SECONDS[0]
-        while True:
-            try:
-                outcomes = await work(await self._connected())
-            except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
-                match classify(exc):
-                    case Fault.ROW:
-                        raise
-                    case Fault.PARTITION | Fault.AGAIN | Fault.STORED_BEFORE:
-                        self._store.forget()
-                    case Fault.WAIT:
-                        await self._wait(exc, delay)
-                        delay = min(delay * 2, _BACKOFF_SECONDS[1])
-            else:
-                if self._state.waiting_for_database or self._state.database_away:
-                    # Newer than what the leader found at its last look.
-                    self._state.waiting_for_database = self._state.database_away = None
-                    log.info("database_ready", host=self._settings.host)
-                return outcomes
+    async def _withdraw(self, ahead: asyncio.Task[None]) -> None:
+        """Roll back whatever is copied: a batch that goes by itself must not wait for the keys of the next."""
+        for lane in self._lanes:
+            lane.drop()
+        ahead.cancel()
+        await asyncio.wait([ahead])
+        for flight in self._flights:
+            flight.copied = None
+        self._store.forget()
 
-    async def _wait(self, error: BaseException, delay: float) -> None:
-        why = explain(error)
-        # The leader may have said it already.
-        if why not in (self._state.waiting_for_database, self._state.database_away):
-            log.warning("waiting_for_database", why=why, error=type(error).__name__)
-        self._state.waiting_for_database = why
-        if isinstance(error, db.UNREACHABLE):
-            await self.close()
-            self._store.forget()
-        await asyncio.sleep(delay)
-
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await db.connect(
-                self._settings,
-                application="ecs-ingest",
-                server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", "jit": "off", "timezone": "UTC"},
-                command_timeout=_STATEMENT_SECONDS,
-            )
-            await self._store.prepare(self._connection)
-        return self._connection
-
-
-class FlushSummary:
-    """What was flushed since the last line in the log."""
-
-    def __init__(self) -> None:
-        self.messages = self.rows = self.batches = self.dead = 0
-        self.seconds = 0.0
-        self.sample: tuple[str, str, str | None] | None = None
-
-    def add(self, messages: int, rows: int, seconds: float) -> None:
-        """Count one batch."""
-        self.batches += 1
-        self.messages += messages
-        self.rows += rows
-        self.seconds += seconds
-
-
-def named_ven(payload: bytes) -> str | None:
-    """The VEN id in a payload that may be anything, for the log; None if there is none to be found."""
-    try:
-        ven_id = msgspec.json.decode(payload, type=WireName).ven_id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return ven_id[:MAX_ID_CHARACTERS] if ven_id else None
-
-
-def _rows(batch: Sequence[Message], outcomes: Outcomes) -> int:
-    return sum(
-        1 + m.content.sample_count if isinstance(m.content, Reading) else 1
-        for m, outcome in zip(batch, outcomes, strict=True)
-        if outcome is not Outcome.DUPLICATE
-    )
-
-
-def _bury_old(batch: Sequence[Message], raw_from: int) -> None:
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(raw_from / 1e6))
-    for message in batch:
-        if isinstance(message.content, Reading) and message.content.ts < raw_from:
-            message.content = DeadLetter(f"older than the raw data kept, which starts at {since}")
+    def _settle(self, flight: Flight, outcomes: Outcomes) -> None:
+        batch, now = flight.batch, time.perf_counter()
+        self._ack(batch)
+        self._state.count(Counter(outcomes))
+        self._state.metrics.flush_seconds.observe(now - flight.began)
+        rows = rows_of(batch, outcomes)
+        self._state.metrics.rows.inc(rows)
+        dead = [m for m in batch if isinstance(m.content, DeadLetter)]
+        self._state.metrics.truncated.inc(sum(m.size > DEAD_LETTER_BYTES for m in dead))
+        self.flushes.add(batch, rows, now - max(flight.began, self._settled_at))
+        self._settled_at = now

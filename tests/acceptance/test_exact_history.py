@@ -114,7 +114,7 @@ class System:
     async def write(self, batch: list[R]) -> None:
         messages = [message("volttron/metering", payload_of(r), received_at=float(r.ts)) for r in batch]
         await self.store.prepare(self.connection)
-        await self.store.write(self.connection, messages, merge=True)
+        await self.store.write(self.connection, messages)
 
     async def history(self, path: str, **params: Any) -> Any:
         given = {name: value for name, value in params.items() if value is not None}

@@ -40,7 +40,7 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
         message("volttron/metering", b'{"venId": "v", "timestamp": %d, "usedPowerKw": 1}' % n)
         for n in range(3)
     ]
-    await Store("t", Partitions()).write(connection, [*dead, status("a", "ready")], merge=False)
+    await Store("t", Partitions()).write(connection, [*dead, status("a", "ready")])
     await connection.close()
     done = command(tmp_path, database, "status")
     assert done.returncode == 0, done.stderr

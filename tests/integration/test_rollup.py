@@ -46,7 +46,7 @@ async def write(connection: Connection, *readings: R, store: Store | None = None
     store = store or Store("test", Partitions())
     await store.prepare(connection)
     batch = [message("volttron/metering", payload_of(r), received_at=START + 7200) for r in readings]
-    return await store.write(connection, batch, merge=False)
+    return await store.write(connection, batch)
 
 
 async def network(connection: Connection, table: str = "network_power_5m") -> list[tuple[Any, ...]]:

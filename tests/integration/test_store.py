@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 
 from ingest.message import Message, Outcome
@@ -34,9 +33,9 @@ class Writing:
         self.connection = connection
         self.store = Store(client_id, Partitions())
 
-    async def __call__(self, *batch: Message, merge: bool = False) -> list[Outcome]:
+    async def __call__(self, *batch: Message) -> list[Outcome]:
         await self.store.prepare(self.connection)
-        return await self.store.write(self.connection, batch, merge=merge)
+        return await self.store.write(self.connection, batch)
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self.connection.fetch(query)]
@@ -82,9 +81,7 @@ async def test_the_first_of_two_readings_with_one_key_stays(write: Writing) -> N
 async def test_a_reading_stored_before_is_found_and_its_samples_are_not_stored_again(write: Writing) -> None:
     await write(reading("v", NOW, 1, loads={"a": 1}))
     again = [reading("v", NOW, 9, loads={"a": 9, "b": 9}), reading("w", NOW, 2, loads={"a": 2})]
-    with pytest.raises(asyncpg.UniqueViolationError):
-        await write(*again)
-    assert await write(*again, merge=True) == [D, S]
+    assert await write(*again) == [D, S]
     assert await write.rows("SELECT ven_id, used_power_kw FROM ven_load_samples ORDER BY 1") == [
         ("v", 1),
         ("w", 2),

@@ -1,0 +1,100 @@
+"""A batch by itself to the database, whatever the database does: retry, bisect, dead-letter."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+
+from ingest.faults import Fault, blame, classify, explain
+from ingest.lane import Lane
+from ingest.message import DeadLetter, Message, Reading
+from ingest.partitions import TooOldError
+from ingest.state import State
+from ingest.store import Outcomes, Store
+from shared import db
+from shared.db import Connection
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+Work = Callable[[Connection], Awaitable[Outcomes]]
+
+_BACKOFF_SECONDS = (0.1, 5.0)
+
+
+class Persistence:
+    """Does not give up: what it returns from is done."""
+
+    def __init__(self, store: Store, state: State, host: str) -> None:
+        self._store = store
+        self._state = state
+        self._host = host
+
+    async def reach(self, lane: Lane) -> None:
+        """Wait for the database."""
+
+        async def nothing(_: Connection) -> Outcomes:
+            return []
+
+        await self._until_done(lane, nothing)
+
+    async def write(self, lane: Lane, batch: Sequence[Message]) -> Outcomes:
+        """Store every message of the batch as what it is or as a dead letter; takes as long as it takes."""
+        try:
+            return await self._until_done(lane, lambda connection: self._store.write(connection, batch))
+        except TooOldError as exc:
+            _bury_old(batch, exc.raw_from)
+            return await self.write(lane, batch)
+        except Exception as exc:
+            if not isinstance(exc, asyncpg.PostgresError):
+                log.exception("storing_failed", messages=len(batch))
+            if len(batch) == 1:
+                batch[0].content = DeadLetter(blame(exc))
+                return await self.write(lane, batch)
+            half = len(batch) // 2
+            return await self.write(lane, batch[:half]) + await self.write(lane, batch[half:])
+
+    def succeeded(self) -> None:
+        """The database took something just now: whatever was wrong is over."""
+        if self._state.waiting_for_database or self._state.database_away:
+            # Newer than what the leader found at its last look.
+            self._state.waiting_for_database = self._state.database_away = None
+            log.info("database_ready", host=self._host)
+
+    async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
+        """Do `work` on a connection until it succeeds; raises only what speaks of the rows themselves."""
+        delay = _BACKOFF_SECONDS[0]
+        while True:
+            try:
+                outcomes = await work(await lane.connected())
+            except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+                match classify(exc):
+                    case Fault.ROW:
+                        raise
+                    case Fault.PARTITION | Fault.AGAIN | Fault.STORED_BEFORE:
+                        self._store.forget()
+                    case Fault.WAIT:
+                        await self._wait(lane, exc, delay)
+                        delay = min(delay * 2, _BACKOFF_SECONDS[1])
+            else:
+                self.succeeded()
+                return outcomes
+
+    async def _wait(self, lane: Lane, error: BaseException, delay: float) -> None:
+        why = explain(error)
+        # The leader may have said it already.
+        if why not in (self._state.waiting_for_database, self._state.database_away):
+            log.warning("waiting_for_database", why=why, error=type(error).__name__)
+        self._state.waiting_for_database = why
+        if isinstance(error, db.UNREACHABLE):
+            await lane.close()
+            self._store.forget()
+        await asyncio.sleep(delay)
+
+
+def _bury_old(batch: Sequence[Message], raw_from: int) -> None:
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(raw_from / 1e6))
+    for message in batch:
+        if isinstance(message.content, Reading) and message.content.ts < raw_from:
+            message.content = DeadLetter(f"older than the raw data kept, which starts at {since}")
