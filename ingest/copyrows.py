@@ -7,7 +7,6 @@ came and packs the numbers of a row in one call.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 from struct import Struct
 
 from shared.models import WireLoad
@@ -61,14 +60,21 @@ def _text(value: str) -> bytes:
     return _length(len(encoded)) + encoded
 
 
-_cached_text = lru_cache(maxsize=_WORDS)(_text)
+class _Words(dict[str | None, bytes]):
+    """Texts as fields of a row; remembers those that are short, as types and names of loads are."""
+
+    def __missing__(self, value: str) -> bytes:
+        field = _text(value)
+        # Long ones are no words, and thousands of them would be all of the memory.
+        if len(value) <= _WORD_CHARACTERS:
+            if len(self) >= _WORDS:
+                self.clear()
+                self[None] = _NULL
+            self[value] = field
+        return field
 
 
-def _word(value: str | None) -> bytes:
-    if value is None:
-        return _NULL
-    # Long ones are no words, and thousands of them would be all of the memory.
-    return _cached_text(value) if len(value) <= _WORD_CHARACTERS else _text(value)
+_words = _Words({None: _NULL})
 
 
 def _number(value: float | None) -> bytes:
@@ -107,7 +113,7 @@ def telemetry(
             row_key,
             _two_floats(8, used_kw, 8, shed_kw),
             _number(requested_kw),
-            _word(event_id),
+            _words[event_id],
             _number(battery_soc),
             _length(len(payload)),
             payload,
@@ -116,17 +122,17 @@ def telemetry(
     )
 
 
-def samples(row_key: bytes, loads: Iterable[tuple[str, WireLoad]]) -> bytes:
-    """Rows of ven_load_samples, in the order of SAMPLE_COLUMNS, one after the other."""
+def samples(row_key: bytes, loads: Iterable[WireLoad]) -> bytes:
+    """Rows of ven_load_samples, in the order of SAMPLE_COLUMNS, one after the other; `load_id` is that of each."""
     parts: list[bytes] = []
-    for load_id, load in loads:
-        encoded = load_id.encode()
+    for load in loads:
+        encoded = (load.load_id or "").encode()
         parts += (
             row_key,
             _length(len(encoded)),
             encoded,
-            _word(load.type),
-            _word(load.name),
+            _words[load.type],
+            _words[load.name],
             _numbers(load.current_power_kw, load.shed_power_kw, load.shed_capability_kw, load.capacity_kw),
         )
     return b"".join(parts)

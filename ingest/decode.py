@@ -4,7 +4,7 @@ Tolerant of unknown fields and of the spellings in the MQTT contract, strict on 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,8 +101,10 @@ class Decoder:
         reading.battery_soc = soc
         key = copyrows.key(ven_id, ts)
         reading.row = copyrows.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
-        reading.loads = wire.loads
-        loads = _checked_loads(wire.loads) if wire.loads else ()
+        loads = wire.loads or ()
+        _check_loads(loads, _is_plain(payload))
+        reading.lists_loads = wire.loads is not None
+        reading.description = describe(loads) if loads else None
         reading.sample_count = len(loads)
         reading.samples = copyrows.samples(key, loads)
         return reading
@@ -113,7 +115,7 @@ class Decoder:
         ts = self._timestamp(wire.timestamp, received_at)
         if wire.loads is None:
             raise DecodeError("loads is missing")
-        _checked_loads(wire.loads)
+        _check_loads(wire.loads, _is_plain(payload))
         return Snapshot(ven_id, ts, wire.loads)
 
     def _status(self, named: str | None, payload: bytes, received_at: int) -> StatusReport:
@@ -180,20 +182,42 @@ def _identifier(name: str, value: str) -> str:
     return value
 
 
-def _checked_loads(loads: list[WireLoad]) -> list[tuple[str, WireLoad]]:
-    """The loads with their ids (loadId, else id), which are then unique; raises DecodeError."""
-    checked: list[tuple[str, WireLoad]] = []
-    for load in loads:
-        load_id = load.load_id if load.load_id is not None else load.id
-        if load_id is None:
-            raise DecodeError(f"loads[{len(checked)}].loadId is missing")
-        load.load_id = _identifier(f"loads[{len(checked)}].loadId", load_id)
-        if (load.type and "\0" in load.type) or (load.name and "\0" in load.name):
-            raise DecodeError(f"loads[{len(checked)}].type or .name holds a NUL character")
-        checked.append((load_id, load))
-    if len({load_id for load_id, _ in checked}) < len(checked):
+def loads_in(payload: bytes) -> list[WireLoad]:
+    """The loads of a telemetry message that has been decoded before."""
+    loads = _telemetry.decode(payload).loads or []
+    _check_loads(loads, plain=True)
+    return loads
+
+
+def describe(loads: Sequence[WireLoad]) -> int:
+    """A hash of all that telemetry says of loads but their power."""
+    return hash(tuple([(load.load_id, load.type, load.name, load.capacity_kw) for load in loads]))
+
+
+def _is_plain(payload: bytes) -> bool:
+    """Whether no text in it can hold a control character or a slash. JSON lets control characters stand only
+    escaped; msgspec has checked the length of ids. Most messages are plain, and this is faster than a look at
+    each of their ids."""
+    return payload.isascii() and not (b"\\" in payload or b"/" in payload or b"\x7f" in payload)
+
+
+def _check_loads(loads: Sequence[WireLoad], plain: bool) -> None:
+    """Give every load its load_id (else id), which are then unique; raises DecodeError."""
+    ids = {load.load_id for load in loads}
+    if not plain or None in ids:
+        ids = {_checked(at, load) for at, load in enumerate(loads)}
+    if len(ids) < len(loads):
         raise DecodeError("loads names a load twice")
-    return checked
+
+
+def _checked(at: int, load: WireLoad) -> str:
+    load_id = load.load_id if load.load_id is not None else load.id
+    if load_id is None:
+        raise DecodeError(f"loads[{at}].loadId is missing")
+    if (load.type and "\0" in load.type) or (load.name and "\0" in load.name):
+        raise DecodeError(f"loads[{at}].type or .name holds a NUL character")
+    load.load_id = _identifier(f"loads[{at}].loadId", load_id)
+    return load_id
 
 
 def _old_number(name: str, value: Any) -> float | None:

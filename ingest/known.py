@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
+from ingest.decode import loads_in
 from ingest.message import Message, Reading, Snapshot
 from shared.models import WireLoad
 
@@ -57,15 +58,15 @@ class KnownLoads:
                 described[content.ven_id] = None
                 for load in content.loads:
                     _add(rows, _from_snapshot(content, load))
-            elif isinstance(content, Reading) and content.loads:
-                seen = hash(tuple([(x.load_id, x.type, x.name, x.capacity_kw) for x in content.loads]))
+            elif isinstance(content, Reading) and content.description is not None:
+                seen = content.description
                 last = self._last(content.ven_id, described)
                 if last is not None and last.seen == seen and last.ts <= content.ts:
                     continue
                 # Only the newest description is worth remembering: after a late one, learn the next again.
                 newest = last is None or content.ts > last.ts
                 described[content.ven_id] = Description(seen, content.ts) if newest else None
-                for load in content.loads:
+                for load in loads_in(message.payload):
                     _add(rows, _from_telemetry(content, load))
         return [rows[key] for key in sorted(rows)], described
 

@@ -14,13 +14,17 @@ class Outcome(Enum):
 
 
 class Reading:
-    """A decoded telemetry message: the VEN's panel at `ts`, its loads if it listed them (else None),
-    and its rows, ready for COPY."""
+    """A decoded telemetry message: the VEN's panel at `ts`, and its rows, ready for COPY.
+
+    `lists_loads`: whether it says which loads the VEN has; `description`: a hash of all that it says of them
+    but their power, None without any. The loads themselves are not kept: they are in `samples`.
+    """
 
     __slots__ = (
         "battery_soc",
+        "description",
         "event_id",
-        "loads",
+        "lists_loads",
         "requested_reduction_kw",
         "row",
         "sample_count",
@@ -38,7 +42,8 @@ class Reading:
     requested_reduction_kw: float | None
     event_id: str | None
     battery_soc: float | None
-    loads: list[WireLoad] | None
+    lists_loads: bool
+    description: int | None
     row: bytes
     samples: bytes
     sample_count: int
@@ -112,8 +117,8 @@ class Message:
 
     @property
     def weight(self) -> int:
-        """About how many bytes it holds on to, once decoded: of a reading also its rows and the texts in it."""
+        """About how many bytes it holds on to, once decoded: of a reading also its rows, of others the texts in it."""
         content = self.content
         if isinstance(content, Reading):
-            return 2 * len(self.payload) + len(content.row) + len(content.samples)
+            return len(self.payload) + len(content.row) + len(content.samples)
         return len(self.payload) if isinstance(content, DeadLetter) else 2 * len(self.payload)

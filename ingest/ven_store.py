@@ -53,7 +53,7 @@ def _latest(heard: dict[str, int], stored: Iterable[Reading]) -> list[list[objec
         held = latest.get(ven_id)
         if held is None or ts > held.ts:
             latest[ven_id] = reading
-        if reading.loads is not None and ts > loads_ts.get(ven_id, 0):
+        if reading.lists_loads and ts > loads_ts.get(ven_id, 0):
             loads_ts[ven_id] = ts
     rows = [
         (

@@ -8,14 +8,14 @@ batch goes again by itself (persistence.py).
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 from ingest.dead_letters import DEAD_LETTER_BYTES
 from ingest.flushes import FlushSummary, rows_of
 from ingest.inbox import Inbox
 from ingest.lane import Lane
-from ingest.message import DeadLetter, Message
+from ingest.message import DeadLetter, Message, Outcome
 from ingest.persistence import Persistence
 from ingest.state import State
 from ingest.store import Copied, Outcomes, Store
@@ -131,7 +131,7 @@ class Writer:
     def _settle(self, flight: Flight, outcomes: Outcomes) -> None:
         batch, now = flight.batch, time.perf_counter()
         self._ack(batch)
-        self._state.count(Counter(outcomes))
+        self._state.count({outcome: outcomes.count(outcome) for outcome in Outcome})
         self._state.metrics.flush_seconds.observe(now - flight.began)
         rows = rows_of(batch, outcomes)
         self._state.metrics.rows.inc(rows)

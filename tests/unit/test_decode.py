@@ -80,7 +80,7 @@ def test_names_of_older_firmware_count_only_where_the_modern_one_is_missing() ->
         "oadr/meter/v9", {"ts": NOW * 1000, "power_kw": -3.2, "shed_kw": 0.4, "batterySOC": 0.5, "loads": []}
     )
     assert (old.ven_id, old.ts, old.used_power_kw, old.shed_power_kw) == ("v9", NOW_US, -3.2, 0.4)
-    assert (old.battery_soc, old.loads) == (0.5, [])
+    assert (old.battery_soc, old.lists_loads, old.description) == (0.5, True, None)
     both = metering(power_kw="nonsense", ts="nonsense", shed_kw=9, shedPowerKw=0.5)
     assert (both.used_power_kw, both.ts, both.shed_power_kw) == (1.5, NOW_US, 0.5)
     with pytest.raises(DecodeError, match="power_kw must be a number"):
