@@ -20,13 +20,14 @@ class Inbox:
     """Messages received and not yet written, oldest first.
 
     `on_pressure(True)` is called when PAUSE_BYTES or `hold` messages wait, `on_pressure(False)`
-    when it is less than half of that again.
+    when it is less than half of that again. A batch is `batch_max` messages, but a third of `hold` at most:
+    one is finished, one is copied and one collects, and together they are all that the broker hands out.
     """
 
     def __init__(self, batch_max: int, linger: float, hold: int = 4000) -> None:
-        self._batch_max = batch_max
+        self._batch_max = min(batch_max, max(1, hold // 3))
         self._linger = linger
-        self._hold = max(hold, batch_max)
+        self._hold = hold
         self._waiting: deque[Message] = deque()
         self._bytes = 0
         self._some = asyncio.Event()

@@ -1,8 +1,8 @@
 """`make bench-ingest`: messages/s from first publish to last commit, beside psql's \\copy of the same rows.
 
 Everything runs on this machine: the generator, mosquitto, PostgreSQL with stock durability (fsync and
-synchronous_commit on), ingest. Each scenario has a fresh database. Figures of one run belong together; the
-machine's noise makes those of two runs hard to compare.
+synchronous_commit on), ingest. Each scenario has a fresh database, in a server that has settled in. Figures of
+one run belong together; the machine's noise makes those of two runs hard to compare.
 """
 
 import argparse
@@ -27,7 +27,8 @@ from rich.table import Table
 
 from ingest import rollup
 from ingest.leader import ADVISORY_LOCK
-from shared.config import Database, Ingest, Mqtt
+from shared import logs
+from shared.config import Database, Ingest, Log, Mqtt
 from shared.db import connect
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
@@ -46,6 +47,14 @@ from tests.servers import (
 
 _LOADS = 8
 _RAW_TABLES = ("ven_telemetry", "ven_load_samples")
+# So that WAL segments stay to be used again, as in a server that has worked for a while.
+_SERVER_OPTIONS = {"min_wal_size": "2GB"}
+_SETTLING_IN = (
+    "CREATE TABLE filler (t text)",
+    "INSERT INTO filler SELECT repeat(md5(n::text), 60) FROM generate_series(1, 900000) n",
+    "DROP TABLE filler",
+    "CHECKPOINT",
+)
 
 
 @dataclass
@@ -120,10 +129,13 @@ def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
     """Publish `count` messages and wait until each has its outcome."""
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())
-        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
+        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg", _SERVER_OPTIONS)))
         broker = stack.enter_context(running(EmbeddedBroker(directory / "mq", free_port())))
         db = stack.enter_context(new_database(server.settings()))
         migrate(db)
+        # A new server makes its WAL segments and first touches its memory while it is measured, and \copy,
+        # which comes second, would be spared that.
+        _psql(server, db, *_SETTLING_IN)
         if not scenario.rollups:
             stack.enter_context(_no_leader(db))
         group = "bench" if scenario.workers > 1 else None
@@ -147,7 +159,6 @@ def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
         peak = max(worker.peak_mb() for worker in workers)
         for worker in workers:
             worker.process.stop()
-            print(worker.process.output()[-6000:])
         rolled_up = asyncio.run(_roll_up(db))
         copied = _copy_again(server, db, directory) if copy else None
         seconds = done - published["first"]
@@ -237,42 +248,36 @@ def _psql(server: EmbeddedPostgres, db: Database, *commands: str) -> None:
 
 
 def show(results: list[Result]) -> None:
-    """Print one table."""
-    table = Table(title=f"Ingest, {machine()}")
-    for head in ("scenario", "messages/s", "rows/s", "psql \\copy rows/s", "ratio"):
-        table.add_column(head, justify="left" if head == "scenario" else "right")
-    for head in ("ingest", "PostgreSQL", "broker", "generator"):
-        table.add_column(f"{head} µs/message", justify="right")
-    table.add_column("ingest peak MB", justify="right")
-    table.add_column("messages/batch", justify="right")
-    table.add_column("rolling up, % of the time", justify="right")
-    for r in results:
-        rate = r.rows / r.seconds
-        copied = r.rows / r.copy_seconds if r.copy_seconds else None
-        cpu = [f"{r.cpu[k] / r.messages * 1e6:.0f}" for k in ("ingest", "postgres", "broker", "generator")]
+    """Print one table; of scenarios that ran more than once, the medians."""
+    by_name: dict[str, list[Result]] = {}
+    for result in results:
+        by_name.setdefault(result.name, []).append(result)
+    times = len(results) // len(by_name)
+    table = Table(title=f"Ingest, {machine()}" + (f", medians of {times} runs" if times > 1 else ""))
+    heads = ("messages/s", "rows/s", "psql \\copy rows/s", "ratio")
+    cpu = ("ingest", "postgres", "broker", "generator")
+    table.add_column("scenario")
+    for head in (
+        *heads,
+        *(f"{name} µs/message" for name in cpu),
+        *("ingest peak MB", "messages/batch", "rolling up µs/message"),
+    ):
+        table.add_column(head, justify="right")
+    for name, those in by_name.items():
+        copied = [r.rows / r.copy_seconds for r in those if r.copy_seconds]
+        ratios = [r.copy_seconds / r.seconds for r in those if r.copy_seconds]
         table.add_row(
-            r.name,
-            f"{r.messages / r.seconds:,.0f}",
-            f"{rate:,.0f}",
-            f"{copied:,.0f}" if copied else "",
-            f"{rate / copied:.2f}" if copied else "",
-            *cpu,
-            f"{r.peak_mb:.0f}",
-            f"{r.batch:.0f}",
-            f"{r.rollup_seconds / r.seconds:.1%}",
+            name,
+            f"{median(r.messages / r.seconds for r in those):,.0f}",
+            f"{median(r.rows / r.seconds for r in those):,.0f}",
+            f"{median(copied):,.0f}" if copied else "",
+            f"{median(ratios):.2f}" if ratios else "",
+            *(f"{median(r.cpu[of] / r.messages for r in those) * 1e6:.0f}" for of in cpu),
+            f"{max(r.peak_mb for r in those):.0f}",
+            f"{median(r.batch for r in those):.0f}",
+            f"{median(r.rollup_seconds / r.messages for r in those) * 1e6:.1f}",
         )
     Console(width=190).print(table)
-
-
-def show_medians(results: list[Result]) -> None:
-    """Print each scenario's median over the repetitions."""
-    for name in dict.fromkeys(r.name for r in results):
-        those = [r for r in results if r.name == name]
-        line = (
-            f"{name}: median of {len(those)}: {median(r.messages / r.seconds for r in those):,.0f} messages/s"
-        )
-        ratios = [r.copy_seconds / r.seconds for r in those if r.copy_seconds]
-        print(line + (f", ratio {median(ratios):.2f}" if ratios else ""))
 
 
 def main() -> None:
@@ -283,15 +288,14 @@ def main() -> None:
         "--rate", type=int, default=1000, help="messages/s beside which latency is measured; 0: not"
     )
     parser.add_argument("--only", type=int, nargs="*", metavar="N", help="run just these scenarios, from 0")
-    parser.add_argument("--repeat", type=int, default=1, help="times over, in turn; medians at the end")
+    parser.add_argument("--repeat", type=int, default=1, help="times over, in turn; then medians")
     options = parser.parse_args()
+    logs.configure(Log(level="warning"), "bench")
     chosen = SCENARIOS if options.only is None else [SCENARIOS[n] for n in options.only]
     results = [
         run(s, options.messages, copy=n == 0) for _ in range(options.repeat) for n, s in enumerate(chosen)
     ]
     show(results)
-    if options.repeat > 1:
-        show_medians(results)
     if options.rate:
         latency = measure(options.rate)
         print(

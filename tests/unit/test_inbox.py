@@ -58,15 +58,24 @@ async def test_too_many_bytes_press_until_most_are_written() -> None:
 
 
 async def test_too_many_messages_press_too() -> None:
-    inbox = Inbox(batch_max=2, linger=0, hold=4)
+    inbox = Inbox(batch_max=2, linger=0, hold=6)
     pressed: list[bool] = []
     inbox.on_pressure = pressed.append
-    put(inbox, 3)
+    put(inbox, 5)
     assert pressed == []
     put(inbox, 1)
     assert pressed == [True]
     await inbox.take()
+    assert pressed == [True]
+    await inbox.take()
     assert pressed == [True, False]
+
+
+async def test_three_batches_fit_into_what_the_broker_hands_out() -> None:
+    inbox = Inbox(batch_max=1000, linger=60, hold=10)
+    put(inbox, 10)
+    async with asyncio.timeout(5):
+        assert [len(await inbox.take()) for _ in range(3)] == [3, 3, 3]
 
 
 async def test_a_batch_of_large_messages_is_cut() -> None:
