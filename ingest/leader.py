@@ -22,6 +22,7 @@ _TICK_SECONDS = 5.0
 # While the database is away: /health of an idle ingest depends on it.
 _RETRY_SECONDS = 1.0
 _UPKEEP_SECONDS = 600.0
+_TRIM_SECONDS = 60.0
 _LOCK_SECONDS = 5
 _RAW_DAYS_AHEAD = 2
 _ROLLUP_MONTHS_AHEAD = 1
@@ -37,6 +38,7 @@ class Leader:
         self._connection: Connection | None = None
         self._leads = False
         self._upkeep_at = 0.0
+        self._trim_at = 0.0
         self._complaint: str | None = None
 
     async def run(self) -> None:
@@ -74,6 +76,9 @@ class Leader:
         if upkeep:
             await make_partitions_ahead(connection, now)
         await rollup.roll_up(connection, now)
+        if time.monotonic() >= self._trim_at:
+            self._state.metrics.dead_letters_dropped.inc(await retention.trim_dead_letters(connection))
+            self._trim_at = time.monotonic() + _TRIM_SECONDS
         if upkeep:
             await retention.drop_expired(connection, now, self._keep)
             self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS

@@ -13,6 +13,9 @@ log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("retention.sql"))
 
+# Firmware gone wrong may send nothing but dead letters, thousands a second, and good messages need the disk too.
+DEAD_LETTERS_BYTES = 1024**3
+
 
 async def drop_expired(connection: Connection, now: datetime, settings: Retention) -> None:
     """Drop everything that is older at `now` than the settings keep it."""
@@ -26,6 +29,18 @@ async def drop_expired(connection: Connection, now: datetime, settings: Retentio
         done = await connection.execute(SQL[name], until)
         if done != "DELETE 0":
             log.info(name, rows=int(done.split()[-1]), before=until.isoformat())
+
+
+async def trim_dead_letters(connection: Connection, limit: int = DEAD_LETTERS_BYTES) -> int:
+    """Keep the dead letters seen last, up to `limit` bytes of them; returns how many went."""
+    # The file does not shrink, so this alone does not tell; but it is cheap, and below it there is nothing to do.
+    if await connection.fetchval(SQL["dead_letters_bytes"]) <= limit:
+        return 0
+    dropped = int((await connection.execute(SQL["trim_dead_letters"], limit)).split()[-1])
+    if dropped:
+        await connection.execute(SQL["vacuum_dead_letters"])
+        log.warning("dropped_dead_letters", rows=dropped, kept_bytes=limit)
+    return dropped
 
 
 async def drop_raw_days(connection: Connection, until: datetime) -> None:

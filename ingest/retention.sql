@@ -48,3 +48,20 @@ DELETE FROM network_power_5m WHERE bucket < $1
 -- name: delete_dead_letters
 -- $1: dead letters not seen since have outlived DEAD_LETTER_RETENTION_DAYS
 DELETE FROM dead_letters WHERE received_at < $1
+
+-- name: dead_letters_bytes
+-- → what dead letters take of the disk, indexes included
+SELECT pg_total_relation_size('dead_letters')
+
+-- name: trim_dead_letters
+-- $1 bigint: bytes of the dead letters that stay, the last seen first; 1 KiB is for what a row holds beside its payload
+DELETE FROM dead_letters AS d
+USING (
+    SELECT id, sum(octet_length(payload) + 1024) OVER (ORDER BY received_at DESC, id DESC) AS bytes
+    FROM dead_letters
+) AS newest
+WHERE newest.id = d.id AND newest.bytes > $1
+
+-- name: vacuum_dead_letters
+-- Makes the room of dropped rows usable at once; the table's file hardly shrinks.
+VACUUM dead_letters

@@ -24,6 +24,9 @@ class Metrics:
         self.truncated = Counter(
             "ecs_ingest_dead_letters_truncated", "Dead letters cut to 64 KiB", registry=registry
         )
+        self.dead_letters_dropped = Counter(
+            "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk", registry=registry
+        )
         self.rows = Counter("ecs_ingest_rows", "Rows written to the raw tables", registry=registry)
         self.flush_seconds = Histogram(
             "ecs_ingest_flush_seconds",

@@ -124,8 +124,6 @@ class Writer:
             lane.drop()
         ahead.cancel()
         await asyncio.wait([ahead])
-        for flight in self._flights:
-            flight.copied = None
         self._store.forget()
 
     def _settle(self, flight: Flight, outcomes: Outcomes) -> None:

@@ -1,6 +1,7 @@
 """Rollups are exact, and the three traps that would make them wrong: transactions held open on purpose."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -225,6 +226,36 @@ async def test_everything_has_its_own_retention(connection: Connection) -> None:
     assert await connection.fetchval("SELECT count(*) FROM dead_letters") == 1
     assert await connection.fetchval("SELECT count(*) FROM ven_telemetry") == 2
     assert await connection.fetchval("SELECT count(*) FROM load_power_5m") == 1
+
+
+async def test_dead_letters_take_no_more_of_the_disk_than_they_may(connection: Connection) -> None:
+    async def flood(first: int, last: int) -> None:
+        for n in range(first, last):
+            await connection.execute(
+                "INSERT INTO dead_letters (message_sha256, received_at, times_seen, topic, payload, payload_bytes,"
+                " error) VALUES ($1::int::text::bytea, now() + $1 * interval '1 s', 1, 't', $2, 90000, 'e')",
+                n,
+                random.randbytes(60_000),
+            )
+
+    async def kept() -> list[int]:
+        rows = await connection.fetch(
+            "SELECT convert_from(message_sha256, 'UTF8')::int FROM dead_letters ORDER BY 1"
+        )
+        return [row[0] for row in rows]
+
+    limit = 50 * (60_000 + 1024)
+    await flood(0, 40)
+    assert await retention.trim_dead_letters(connection, limit) == 0
+    await flood(40, 100)
+    assert await retention.trim_dead_letters(connection, limit) == 50
+    assert await kept() == list(range(50, 100))
+    size = await connection.fetchval("SELECT pg_total_relation_size('dead_letters')")
+    await flood(100, 140)
+    assert await retention.trim_dead_letters(connection, limit) == 40
+    assert await kept() == list(range(90, 140))
+    # The room of those that went is used again.
+    assert await connection.fetchval("SELECT pg_total_relation_size('dead_letters')") < size * 1.2
 
 
 async def test_a_rebuild_puts_right_what_was_damaged_and_takes_dirty_buckets_along(
