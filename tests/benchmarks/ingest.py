@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ from shared.embedded.postgres import EmbeddedPostgres
 from shared.migrate import migrate
 from tests.benchmarks.latency import measure
 from tests.benchmarks.machine import machine
+from tests.benchmarks.profile import profiled
 from tests.servers import (
     Process,
     as_environment,
@@ -125,7 +126,7 @@ class Worker:
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
+def run(scenario: Scenario, count: int, *, copy: bool, profile: bool) -> Result:
     """Publish `count` messages and wait until each has its outcome."""
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())
@@ -149,8 +150,9 @@ def run(scenario: Scenario, count: int, *, copy: bool) -> Result:
             "broker": [broker.process.pid] if broker.process else [],
         }
         before = {name: _cpu(pids) for name, pids in groups.items()}
-        published = _generate(broker.port, count, scenario)
-        done = _wait_for_outcomes(workers, count)
+        with profiled(directory, workers[0].process.pid) if profile else nullcontext():
+            published = _generate(broker.port, count, scenario)
+            done = _wait_for_outcomes(workers, count)
         cpu = {name: _cpu(pids) - before[name] for name, pids in groups.items()}
         cpu["generator"] = published["cpu"]
         figures = [worker.metrics() for worker in workers]
@@ -289,11 +291,14 @@ def main() -> None:
     )
     parser.add_argument("--only", type=int, nargs="*", metavar="N", help="run just these scenarios, from 0")
     parser.add_argument("--repeat", type=int, default=1, help="times over, in turn; then medians")
+    parser.add_argument("--profile", action="store_true", help="say where the time goes (perf, py-spy)")
     options = parser.parse_args()
     logs.configure(Log(level="warning"), "bench")
     chosen = SCENARIOS if options.only is None else [SCENARIOS[n] for n in options.only]
     results = [
-        run(s, options.messages, copy=n == 0) for _ in range(options.repeat) for n, s in enumerate(chosen)
+        run(s, options.messages, copy=n == 0, profile=options.profile)
+        for _ in range(options.repeat)
+        for n, s in enumerate(chosen)
     ]
     show(results)
     if options.rate:
