@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 
 from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker
@@ -60,9 +59,9 @@ class Worker:
         return code
 
     def measure(self) -> None:
-        """Note how much memory it holds."""
+        """Note the most memory that its present life has held."""
         if self.process.returncode is None:
-            self.peak_mb = max(self.peak_mb, psutil.Process(self.process.pid).memory_info().rss / 2**20)
+            self.peak_mb = max(self.peak_mb, self.process.peak_mb())
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """Status and body of /health; (0, {}) while nobody answers."""
