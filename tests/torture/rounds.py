@@ -47,10 +47,13 @@ async def load(world: World, seed: int, ledger: Ledger, rate: float = RATE) -> A
     publishing = asyncio.create_task(publish(world.broker.port, seed, rate, ledger, stop))
     try:
         yield
-    finally:
         stop.set()
         async with asyncio.timeout(60):
             await publishing
+    finally:
+        # After a failure the broker may be away for good.
+        publishing.cancel()
+        await asyncio.wait([publishing])
 
 
 async def run_round(

@@ -41,7 +41,8 @@ def _all_there(world: World, ledger: Ledger) -> bool:
 
 def exact(world: World, ledger: Ledger) -> None:
     """Every row of the raw tables, and the latest of each VEN, are those of the ledger."""
-    assert differences(world, ledger) == {}
+    found = differences(world, ledger)
+    assert not found, found
 
 
 def differences(world: World, ledger: Ledger) -> dict[str, object]:
@@ -129,7 +130,8 @@ async def rolled_up(world: World, ledger: Ledger) -> None:
         await connection.close()
     for table, expected in _rollups(list(ledger.readings.values())).items():
         stored = {tuple(key): used for *key, used in world.sql(_ROLLUPS[table])}
-        assert stored == pytest.approx(expected, abs=1e-6), table
+        close = stored == pytest.approx(expected, abs=1e-6)
+        assert close, (table, sorted(stored.items() ^ expected.items(), key=str)[:5])
 
 
 # → all that tells a row from others and how many readings or VENs are in it, then the power.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -44,7 +44,7 @@ class Witness:
         self._seen: list[tuple[Worker, Sighting]] = []
         self._hurt: list[tuple[float, float, frozenset[str]]] = []
         self._stop = asyncio.Event()
-        self.unbalanced: list[dict[str, float]] = []
+        self._unbalanced: list[dict[str, float]] = []
 
     @contextmanager
     def hurting(self, servers: frozenset[str]) -> Iterator[None]:
@@ -68,14 +68,26 @@ class Witness:
             self._seen.append((worker, sighting))
             figures = await asyncio.to_thread(worker.metrics)
             if not balanced(figures):
-                self.unbalanced.append(figures)
+                self._unbalanced.append(figures)
             await asyncio.sleep(_EVERY_SECONDS)
 
     def stop(self) -> None:
         """End `watch`."""
         self._stop.set()
 
-    def slander(self) -> list[Sighting]:
+    def testify(self) -> None:
+        """AssertionError if anything that was said is not true, or if a worker is not well now."""
+        lies: dict[str, Collection[object]] = {
+            "not 200": [health for w in self._workers if (health := w.health())[0] != 200],
+            "blamed without cause": self._slander(),
+            "given by /health, not logged": self._unsaid(),
+            "logged twice": [r for w in self._workers for life in w.lives() for r in repeats(life)],
+            "lost, never back": [lost for w in self._workers for lost in unended(w.lives()[-1])],
+            "received without outcome": self._unbalanced,
+        }
+        assert not any(lies.values()), {what: list(found)[:5] for what, found in lies.items() if found}
+
+    def _slander(self) -> list[Sighting]:
         """Sightings that blame a server no fault hurt at that time."""
         return [sighting for _, sighting in self._seen if sighting.accused() - self._hurt_at(sighting)]
 
@@ -87,7 +99,7 @@ class Witness:
             for server in servers
         }
 
-    def unsaid(self) -> set[str]:
+    def _unsaid(self) -> set[str]:
         """Reasons that /health gave and the log did not."""
         given = {why for _, sighting in self._seen for why in sighting.waiting_for.values()}
         return given - {_FRESH} - {e["why"] for e in _events(self._workers) if e["event"] in _COMPLAINTS}
@@ -103,14 +115,7 @@ async def witnessed(world: World) -> AsyncIterator[Witness]:
     finally:
         witness.stop()
         await watching
-    assert [worker.health()[0] for worker in world.workers] == [200] * len(world.workers)
-    assert witness.slander() == []
-    assert witness.unsaid() == set()
-    assert witness.unbalanced == []
-    for worker in world.workers:
-        for life in worker.lives():
-            assert repeats(life) == []
-        assert unended(worker.lives()[-1]) == []
+    witness.testify()
 
 
 def repeats(life: list[dict[str, Any]]) -> list[dict[str, Any]]:
