@@ -13,6 +13,7 @@ import pytest
 from tests.servers import eventually
 from tests.torture import faults, verify
 from tests.torture.broken_connections import broken_connections
+from tests.torture.broker_loss import kill_broker
 from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
 from tests.torture.ledger import Ledger
 from tests.torture.rounds import Round, load, run_round, world_of
@@ -58,6 +59,10 @@ async def test_all_at_once_in_random_order() -> None:
             world, SEED, [faults.at_once(*pair) for pair in pairs], ledger, settle=0.2, roll_up=False
         )
         await verify.rolled_up(world, ledger)
+
+
+async def test_a_broker_killed_while_ingest_is_away_hands_on_what_it_had_saved_and_nothing_twice() -> None:
+    await kill_broker(SEED)
 
 
 async def test_health_and_log_tell_the_truth_while_servers_are_away() -> None:

@@ -45,7 +45,7 @@ def exact(world: World, ledger: Ledger) -> None:
     assert not found, found
 
 
-def differences(world: World, ledger: Ledger) -> dict[str, object]:
+def differences(world: World, ledger: Ledger) -> dict[str, dict[str, list[str]]]:
     """What is stored and not in the ledger, or the other way round, by table; empty when all is exact."""
     expected_samples = Counter(
         (ven, ts, name, used)
