@@ -16,6 +16,7 @@ from tests.torture.broken_connections import broken_connections
 from tests.torture.broker_loss import kill_broker
 from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
 from tests.torture.ledger import Ledger
+from tests.torture.retained_will import retained_will
 from tests.torture.rounds import Round, load, run_round, world_of
 
 SEED = 20261123
@@ -124,3 +125,10 @@ async def test_a_flood_of_garbage_does_not_stop_good_messages(qos: int) -> None:
         outcome = await flood(world, seed=SEED, count=3000, qos=qos)
     assert outcome.good_stored == outcome.good_sent
     assert outcome.accounted == outcome.sent
+
+
+async def test_a_retained_will_counts_once_and_takes_nobody_offline_who_has_reported_since() -> None:
+    if not await retained_will(SEED):
+        pytest.xfail(
+            "sent again to a new subscription, it counts as arriving then: offline until the next reading"
+        )

@@ -22,6 +22,7 @@ from tests.torture.broker_loss import backlog, kill_broker, restart_with_shared_
 from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
 from tests.torture.garbage import flood
 from tests.torture.ledger import Ledger
+from tests.torture.retained_will import retained_will
 from tests.torture.rounds import Round, run_round, world_of
 from tests.torture.soak import soak
 
@@ -149,6 +150,7 @@ async def main() -> None:
         await backlog(options.seed, options.backlog)
     await kill_broker(options.seed)
     await restart_with_shared_subscription(options.seed)
+    await retained_will(options.seed)
     if options.garbage:
         await garbage(options.seed, options.garbage)
     if options.soak:

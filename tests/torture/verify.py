@@ -13,6 +13,8 @@ from tests import model
 from tests.torture.ledger import Ledger
 from tests.torture.world import MEMORY_LIMIT_MB, World
 
+# A time as the ledger has it.
+MS = "(extract(epoch FROM {}) * 1000)::bigint"
 _CRASHES = ("Traceback", "unhandled", "never retrieved", "was destroyed")
 
 
@@ -53,15 +55,15 @@ def differences(world: World, ledger: Ledger) -> dict[str, dict[str, list[str]]]
         for name, used, _ in reading.loads
     )
     stored_samples = Counter(
-        world.sql(f"SELECT ven_id, {_MS.format('ts')}, load_id, used_power_kw FROM ven_load_samples")
+        world.sql(f"SELECT ven_id, {MS.format('ts')}, load_id, used_power_kw FROM ven_load_samples")
     )
     expected_readings = Counter((ven, ts, reading.used) for (ven, ts), reading in ledger.readings.items())
     stored_readings = Counter(
-        world.sql(f"SELECT ven_id, {_MS.format('ts')}, used_power_kw FROM ven_telemetry")
+        world.sql(f"SELECT ven_id, {MS.format('ts')}, used_power_kw FROM ven_telemetry")
     )
     stored_dead = {sha for (sha,) in world.sql("SELECT message_sha256 FROM dead_letters")}
     latest = world.sql(
-        f"SELECT ven_id, {_MS.format('telemetry_ts')}, used_power_kw FROM vens WHERE telemetry_ts > '-infinity'"
+        f"SELECT ven_id, {MS.format('telemetry_ts')}, used_power_kw FROM vens WHERE telemetry_ts > '-infinity'"
     )
     transitions = _stored_transitions(world)
     # Several workers may take a VEN's statuses in out of order; which of two equal ones is the transition
@@ -83,11 +85,8 @@ def differences(world: World, ledger: Ledger) -> dict[str, dict[str, list[str]]]
     }
 
 
-_MS = "(extract(epoch FROM {}) * 1000)::bigint"
-
-
 def _stored_transitions(world: World) -> set[tuple[str, int, str]]:
-    rows = world.sql(f"SELECT ven_id, {_MS.format('recorded_at')}, status FROM ven_statuses")
+    rows = world.sql(f"SELECT ven_id, {MS.format('recorded_at')}, status FROM ven_statuses")
     return {(ven, ts, status) for ven, ts, status in rows}
 
 
