@@ -27,6 +27,7 @@ from tests.torture.rounds import Round, run_round, world_of
 from tests.torture.soak import soak
 
 _CHAOS_STEPS = 6
+_CORPUS = 2000
 
 
 async def killed_ingest(seed: int, rounds: int, workers: int) -> list[Round]:
@@ -86,15 +87,19 @@ async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
 async def garbage(seed: int, count: int) -> None:
     """A flood of anything."""
     async with world_of() as world:
-        outcome = await flood(world, seed, count)
+        outcome = await flood(world, seed, count, corpus=_CORPUS)
         verify.sound(world)
         verify.accounted(world)
     assert outcome.good_stored == outcome.good_sent
-    assert outcome.accounted == outcome.sent
+    assert sum(outcome.outcomes.values()) == outcome.sent
+    assert outcome.outcomes["dead_lettered"] == outcome.reasons.total()
+    assert not outcome.unclear, outcome.unclear
     print(
         f"garbage: {outcome.sent:,} messages in {outcome.seconds:.0f} s, all accounted for; "
         f"{outcome.good_stored:,} of {outcome.good_sent:,} good ones stored; peak {world.workers[0].peak_mb:.0f} MB"
     )
+    for reason, times in outcome.reasons.most_common():
+        print(f"{times:>10,}  {reason}")
 
 
 def _say(seed: int, done: Round) -> Round:
