@@ -15,6 +15,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from shared import logs
+from shared.config import Log
 from tests.benchmarks.machine import machine
 from tests.torture import faults, verify
 from tests.torture.broken_connections import broken_connections
@@ -142,6 +144,7 @@ async def main() -> None:
     parser.add_argument("--backlog", type=float, default=10, help="minutes of backlog in the broker")
     parser.add_argument("--soak", type=float, default=15, help="minutes at a steady 2,000 messages/s")
     options = parser.parse_args()
+    logs.configure(Log(level="warning"), "torture")
     print(f"seed {options.seed}", flush=True)
     rounds = await killed_ingest(options.seed, options.rounds // 2, workers=1)
     rounds += await killed_ingest(options.seed + 1000, options.rounds - options.rounds // 2, workers=2)
