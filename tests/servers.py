@@ -136,6 +136,14 @@ class Process:
         """Its exit code, negative for a signal; None while it runs."""
         return self._popen.poll()
 
+    def peak_mb(self) -> float:
+        """The most memory it has held, while it runs; what it holds now where the system keeps no such figure."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return float(psutil.Process(self.pid).memory_info().rss / 2**20)
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 

@@ -120,11 +120,6 @@ class Worker:
         """Wait until it is subscribed."""
         wait_until(lambda: self.metrics().get("ecs_ingest_mqtt_connected") == 1, 30, self.process.output)
 
-    def peak_mb(self) -> float:
-        """The most memory it has held."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
 
 def run(scenario: Scenario, count: int, *, copy: bool, profile: bool) -> Result:
     """Publish `count` messages and wait until each has its outcome."""
@@ -158,7 +153,7 @@ def run(scenario: Scenario, count: int, *, copy: bool, profile: bool) -> Result:
         figures = [worker.metrics() for worker in workers]
         rows = sum(_count(db, table) for table in _RAW_TABLES)
         flushes = sum(f["ecs_ingest_flush_seconds_count"] for f in figures)
-        peak = max(worker.peak_mb() for worker in workers)
+        peak = max(worker.process.peak_mb() for worker in workers)
         for worker in workers:
             worker.process.stop()
         rolled_up = asyncio.run(_roll_up(db))

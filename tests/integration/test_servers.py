@@ -42,3 +42,11 @@ async def test_waiting_for_what_never_comes_says_so() -> None:
         wait_until(lambda: False, timeout=0.05, explain=lambda: "no luck")
     with pytest.raises(AssertionError, match="no luck"):
         await eventually(lambda: False, timeout=0.05, explain=lambda: "no luck")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system keeps no peak of memory")
+def test_memory_that_a_process_has_given_back_counts(tmp_path: Path) -> None:
+    (tmp_path / "burst.py").write_text("import time\nlen(b'x' * 2**28)\nprint('done')\ntime.sleep(60)")
+    with Process(tmp_path, "burst", env={}) as process:
+        wait_until(lambda: "done" in process.output())
+        assert process.peak_mb() > 256

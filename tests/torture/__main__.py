@@ -15,16 +15,21 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from shared import logs
+from shared.config import Log
 from tests.benchmarks.machine import machine
 from tests.torture import faults, verify
+from tests.torture.broken_connections import broken_connections
 from tests.torture.broker_loss import backlog, kill_broker, restart_with_shared_subscription
 from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
 from tests.torture.garbage import flood
 from tests.torture.ledger import Ledger
+from tests.torture.retained_will import retained_will
 from tests.torture.rounds import Round, run_round, world_of
 from tests.torture.soak import soak
 
-_CHAOS_FAULTS = 6
+_CHAOS_STEPS = 6
+_CORPUS = 2000
 
 
 async def killed_ingest(seed: int, rounds: int, workers: int) -> list[Round]:
@@ -33,11 +38,11 @@ async def killed_ingest(seed: int, rounds: int, workers: int) -> list[Round]:
     done = []
     async with world_of(workers=workers) as world:
         for number in range(rounds):
-            fault = (faults.kill_ingest, faults.freeze_and_kill_ingest)[number % 2]
+            # With two workers, each in its turn suffers one and then the other.
+            fault = (faults.kill_ingest, faults.freeze_and_kill_ingest)[number // workers % 2]
             done.append(
                 _say(seed + number, await run_round(world, seed + number, [fault], ledger, settle=0.3))
             )
-        await verify.rolled_up(world, ledger)
     return done
 
 
@@ -50,7 +55,6 @@ async def every_fault(seed: int, rounds: int) -> list[Round]:
         for number in range(rounds * len(chosen)):
             fault = chosen[number % len(chosen)]
             done.append(_say(seed + number, await run_round(world, seed + number, [fault], ledger)))
-        await verify.rolled_up(world, ledger)
     return done
 
 
@@ -64,8 +68,11 @@ async def full_disks(seed: int) -> list[Round]:
 
 
 async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
-    """Faults in random order, for minutes. With a shared subscription the broker's restart is left out: what it
-    costs there is measured by `restart_with_shared_subscription`."""
+    """Faults in random order and at once, for minutes; buckets close in their own time, and are checked at the end.
+
+    With a shared subscription the broker's restart is left out: what it costs there is measured by
+    `restart_with_shared_subscription`.
+    """
     choice = faults.ALL if workers == 1 else [f for f in faults.ALL if f is not faults.restart_broker]
     ledger = Ledger()
     done = []
@@ -73,8 +80,8 @@ async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
     async with world_of(workers=workers) as world:
         while time.monotonic() < until:
             seed += 1
-            chosen = random.Random(seed).choices(choice, k=_CHAOS_FAULTS)
-            done.append(_say(seed, await run_round(world, seed, chosen, ledger, settle=0.3)))
+            chosen = faults.at_random(random.Random(seed), choice, _CHAOS_STEPS)
+            done.append(_say(seed, await run_round(world, seed, chosen, ledger, settle=0.3, roll_up=False)))
         await verify.rolled_up(world, ledger)
     return done
 
@@ -82,15 +89,19 @@ async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
 async def garbage(seed: int, count: int) -> None:
     """A flood of anything."""
     async with world_of() as world:
-        outcome = await flood(world, seed, count)
+        outcome = await flood(world, seed, count, corpus=_CORPUS)
         verify.sound(world)
         verify.accounted(world)
     assert outcome.good_stored == outcome.good_sent
-    assert outcome.accounted == outcome.sent
+    assert sum(outcome.outcomes.values()) == outcome.sent
+    assert outcome.outcomes["dead_lettered"] == outcome.reasons.total()
+    assert not outcome.unclear, outcome.unclear
     print(
         f"garbage: {outcome.sent:,} messages in {outcome.seconds:.0f} s, all accounted for; "
         f"{outcome.good_stored:,} of {outcome.good_sent:,} good ones stored; peak {world.workers[0].peak_mb:.0f} MB"
     )
+    for reason, times in outcome.reasons.most_common():
+        print(f"{times:>10,}  {reason}")
 
 
 def _say(seed: int, done: Round) -> Round:
@@ -108,7 +119,9 @@ def _table(rounds: list[Round]) -> Table:
         table.add_column(head, justify="left" if head == "fault" else "right")
     by_fault: dict[str, list[Round]] = defaultdict(list)
     for done in rounds:
-        by_fault[done.faults[0] if len(done.faults) == 1 else f"{len(done.faults)} at random"].append(done)
+        by_fault[done.faults[0] if len(done.faults) == 1 else f"{len(done.faults)} steps at random"].append(
+            done
+        )
     for fault, those in by_fault.items():
         recovery = [done.recovery_s for done in those]
         peak = max(done.peak_mb for done in those)
@@ -131,10 +144,12 @@ async def main() -> None:
     parser.add_argument("--backlog", type=float, default=10, help="minutes of backlog in the broker")
     parser.add_argument("--soak", type=float, default=15, help="minutes at a steady 2,000 messages/s")
     options = parser.parse_args()
+    logs.configure(Log(level="warning"), "torture")
     print(f"seed {options.seed}", flush=True)
     rounds = await killed_ingest(options.seed, options.rounds // 2, workers=1)
     rounds += await killed_ingest(options.seed + 1000, options.rounds - options.rounds // 2, workers=2)
     rounds += await every_fault(options.seed + 2000, options.each)
+    rounds += [_say(options.seed + 2200, done) for done in await broken_connections(options.seed + 2200)]
     rounds += await full_disks(options.seed + 2500)
     rounds += await chaos(options.seed + 3000, options.minutes / 2, workers=1)
     rounds += await chaos(options.seed + 4000, options.minutes / 2, workers=2)
@@ -143,6 +158,7 @@ async def main() -> None:
         await backlog(options.seed, options.backlog)
     await kill_broker(options.seed)
     await restart_with_shared_subscription(options.seed)
+    await retained_will(options.seed)
     if options.garbage:
         await garbage(options.seed, options.garbage)
     if options.soak:

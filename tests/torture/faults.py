@@ -1,10 +1,12 @@
-"""The faults, each a coroutine that does its worst to a World and leaves it whole again."""
+"""The faults, each of which does its worst to a World and leaves it whole again."""
 
 import asyncio
 import contextlib
 import random
 import signal
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import aiomqtt
 import psycopg
@@ -17,43 +19,80 @@ from tests.servers import connect
 from tests.torture.proxy import Proxy
 from tests.torture.world import World
 
+# /health names a server that is away after this long at most: an idle worker looks every 5 s.
+_NAMED_SECONDS = 8.0
+Deed = Callable[[World, random.Random], Awaitable[None]]
 
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done, and what it hurts: of "ingest", "database" and "broker" those that /health may speak of."""
+
+    name: str
+    hurts: frozenset[str]
+    do: Deed
+
+
+def hurts(*servers: str) -> Callable[[Deed], Fault]:
+    """Make a Fault of a coroutine function."""
+    return lambda deed: Fault(getattr(deed, "__name__", ""), frozenset(servers), deed)
+
+
+def at_once(*faults: Fault) -> Fault:
+    """Several faults at the same time, as one."""
+
+    async def do(world: World, rng: random.Random) -> None:
+        # Each with chance of its own, or the seed would not repeat what they do.
+        chances = [random.Random(rng.random()) for _ in faults]
+        await asyncio.gather(*(f.do(world, chance) for f, chance in zip(faults, chances, strict=True)))
+
+    name = " + ".join(fault.name for fault in faults)
+    return Fault(name, frozenset[str]().union(*(fault.hurts for fault in faults)), do)
+
+
+@hurts("ingest")
 async def kill_ingest(world: World, rng: random.Random) -> None:
     """kill -9 of one ingest process, wherever it is."""
-    worker = rng.choice(world.workers)
+    worker = world.in_turn()
     worker.kill()
     worker.start()
 
 
+@hurts("ingest")
 async def stop_ingest(world: World, rng: random.Random) -> None:
     """SIGTERM: it must write what it has in hand and exit 0."""
-    code = await asyncio.to_thread(rng.choice(world.workers).restart)
+    code = await asyncio.to_thread(world.in_turn().restart)
     assert code == 0, f"exit code {code} after SIGTERM"
 
 
+@hurts("ingest")
 async def freeze_and_kill_ingest(world: World, rng: random.Random) -> None:
     """SIGSTOP while transactions may have committed, then SIGKILL: their PUBACKs are never sent."""
-    worker = rng.choice(world.workers)
+    worker = world.in_turn()
     worker.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(rng.uniform(0, 0.2))
     worker.kill()
     worker.start()
 
 
+@hurts("database")
 async def crash_postgres(world: World, rng: random.Random) -> None:
     """kill -9 of every PostgreSQL process, and a start with recovery."""
     await asyncio.to_thread(world.postgres.kill)
-    await asyncio.sleep(rng.uniform(0, 1))
+    await _away("database", world, rng)
     await asyncio.to_thread(world.postgres.start)
 
 
+@hurts("database")
 async def restart_postgres(world: World, rng: random.Random) -> None:
     """An orderly stop and start, in another time zone."""
     await asyncio.to_thread(world.postgres.stop)
+    await _away("database", world, rng)
     world.postgres.options["timezone"] = rng.choice(("UTC", "Asia/Kolkata", "America/New_York"))
     await asyncio.to_thread(world.postgres.start)
 
 
+@hurts("database")
 async def terminate_backends(world: World, rng: random.Random) -> None:
     """pg_terminate_backend on every connection of ingest, a few times."""
     for _ in range(5):
@@ -64,33 +103,43 @@ async def terminate_backends(world: World, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0, 0.1))
 
 
-async def lock_tables(world: World, rng: random.Random, seconds: float = 2.0) -> None:
+@hurts("database")
+async def lock_tables(world: World, rng: random.Random) -> None:
     """LOCK TABLE on what every batch needs."""
+    await _lock(world, rng, seconds=2.0)
+
+
+@hurts("database")
+async def lock_tables_for_20_s(world: World, rng: random.Random) -> None:
+    """The same for longer than ingest waits for a lock."""
+    await _lock(world, rng, seconds=20.0)
+
+
+async def _lock(world: World, rng: random.Random, seconds: float) -> None:
+    table = rng.choice(("vens", "ven_telemetry", "ven_load_samples"))
 
     def hold() -> None:
         with connect(world.db) as connection:
-            connection.execute(f"LOCK TABLE {rng.choice(('vens', 'ven_telemetry', 'ven_load_samples'))}")
+            connection.execute(f"LOCK TABLE {table}")
             connection.execute("SELECT pg_sleep(%s)", [seconds])
 
     await asyncio.to_thread(hold)
 
 
-async def lock_tables_for_20_s(world: World, rng: random.Random) -> None:
-    """The same for longer than ingest waits for a lock."""
-    await lock_tables(world, rng, seconds=20.0)
-
-
+@hurts("database")
 async def run_migrations(world: World, rng: random.Random) -> None:
     """The newest migration goes back and forth while ingest works."""
     await asyncio.to_thread(migrate, world.db, 1)
     await asyncio.to_thread(migrate, world.db)
 
 
+@hurts("database")
 async def read_only_database(world: World, rng: random.Random) -> None:
     """The database takes no writes for a while, as a full disk or a failover would have it."""
     world.sql("ALTER DATABASE torture SET default_transaction_read_only = on")
-    await terminate_backends(world, rng)
-    await until(lambda: any(worker.health()[0] == 503 for worker in world.workers))
+    await terminate_backends.do(world, rng)
+    # Only a worker that gets something to write can notice.
+    await until(lambda: any("database" in worker.waiting_for() for worker in world.workers))
     admin = world.postgres.settings()
     with connect(admin, autocommit=True) as connection:
         connection.execute("ALTER DATABASE torture RESET default_transaction_read_only")
@@ -100,13 +149,15 @@ async def read_only_database(world: World, rng: random.Random) -> None:
         )
 
 
+@hurts("broker")
 async def restart_broker(world: World, rng: random.Random) -> None:
     """An orderly stop of the broker, which saves its sessions, and a start."""
     await asyncio.to_thread(world.broker.stop)
-    await asyncio.sleep(rng.uniform(0, 0.5))
+    await _away("broker", world, rng)
     await asyncio.to_thread(world.broker.start)
 
 
+@hurts("broker")
 async def take_session_over(world: World, rng: random.Random) -> None:
     """A client with ingest's own id connects, acknowledges nothing and goes: ingest must come back."""
     name = f"torture-{rng.randrange(len(world.workers))}"
@@ -126,30 +177,58 @@ async def take_session_over(world: World, rng: random.Random) -> None:
         intruder._disconnected.exception()
 
 
-def cut_connection(proxy: Proxy) -> None:
-    """Break ingest's connection in the middle of a packet."""
-    proxy.cut_in_mid_packet()
-
-
-async def swallow_acks(world: World, proxy: Proxy) -> None:
+def swallowed_acks(proxy: Proxy) -> Fault:
     """PUBACKs never reach the broker, then ingest dies: all that was committed is delivered again."""
-    proxy.swallow = True
-    stored = _stored(world)
-    await until(lambda: _stored(world) > stored)
-    world.workers[0].kill()
-    proxy.swallow = False
-    world.workers[0].start()
+
+    @hurts("ingest", "broker")
+    async def swallowed_acks(world: World, _: random.Random) -> None:
+        worker = world.workers[0]
+        proxy.swallow = True
+        before = worker.metrics()["ecs_ingest_stored_total"]
+        await until(lambda: worker.metrics()["ecs_ingest_stored_total"] > before)
+        committed = worker.metrics()["ecs_ingest_stored_total"] - before
+        worker.kill()
+        proxy.swallow = False
+        worker.start()
+        await until(lambda: worker.metrics().get("ecs_ingest_duplicate_total", 0) >= committed)
+
+    return swallowed_acks
 
 
-async def half_open(world: World, proxy: Proxy, keepalive: float) -> None:
+def cut_within_a_packet(proxy: Proxy) -> Fault:
+    """The connection to the broker breaks in the middle of a packet."""
+
+    @hurts("broker")
+    async def cut_within_a_packet(world: World, _: random.Random) -> None:
+        cuts = proxy.cuts
+        proxy.cut_in_mid_packet()
+        await until(lambda: proxy.cuts > cuts)
+
+    return cut_within_a_packet
+
+
+def half_open(proxy: Proxy, keepalive: float) -> Fault:
     """Nothing comes through any more, and no connection breaks: keepalive must notice."""
-    proxy.silent = proxy.swallow = True
-    await until(lambda: world.workers[0].health()[0] == 503, timeout=keepalive * 3 + 10)
-    proxy.silent = proxy.swallow = False
+
+    @hurts("broker")
+    async def half_open(world: World, _: random.Random) -> None:
+        proxy.silent = proxy.swallow = True
+        await until(lambda: "broker" in world.workers[0].waiting_for(), timeout=keepalive * 3 + 10)
+        proxy.silent = proxy.swallow = False
+
+    return half_open
 
 
-def _stored(world: World) -> float:
-    return world.workers[0].metrics().get("ecs_ingest_stored_total", 0)
+async def _away(server: str, world: World, rng: random.Random) -> None:
+    """A while without `server`; half of the time until every worker's /health names it."""
+    await asyncio.sleep(rng.uniform(0, 0.5))
+    if rng.random() < 0.5:
+        await named(world, server)
+
+
+async def named(world: World, server: str) -> None:
+    """Wait until every worker's /health names `server`; AssertionError if that takes more than a few seconds."""
+    await until(lambda: all(server in worker.waiting_for() for worker in world.workers), _NAMED_SECONDS)
 
 
 def _long_session() -> Properties:
@@ -158,10 +237,10 @@ def _long_session() -> Properties:
     return properties
 
 
-async def until(condition: object, timeout: float = 30) -> None:  # noqa: ASYNC109 a deadline for polling
+async def until(condition: Callable[[], bool], timeout: float = 30) -> None:  # noqa: ASYNC109 a deadline for polling
     """Wait until `condition()` holds; AssertionError if that takes more than `timeout` s."""
     deadline = time.monotonic() + timeout
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, "the fault did not take"
         await asyncio.sleep(0.05)
 
@@ -173,3 +252,12 @@ DATABASE = (
 )
 BROKER = (restart_broker, take_session_over)
 ALL = (*INGEST, *DATABASE, *BROKER)
+
+
+def at_random(rng: random.Random, choice: Sequence[Fault], steps: int) -> list[Fault]:
+    """Faults of `choice`, every second one at once with one of the database."""
+    others = [fault for fault in choice if fault not in DATABASE]
+    return [
+        at_once(rng.choice(DATABASE), rng.choice(others)) if step % 2 == 0 else rng.choice(choice)
+        for step in range(steps)
+    ]

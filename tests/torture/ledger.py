@@ -49,6 +49,14 @@ class Ledger:
                 newest[ven] = (ts, reading.used)
         return newest
 
+    def online(self) -> int:
+        """How many VENs with a reading are online: those whose newest status is not offline, or older than it."""
+        newest = {ven: max(reports) for ven, reports in self.statuses.items()}
+        return sum(
+            newest.get(ven, (0, ""))[1] != "offline" or newest[ven][0] < ts
+            for ven, (ts, _) in self.latest().items()
+        )
+
 
 @dataclass
 class Letter:

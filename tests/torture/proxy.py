@@ -13,6 +13,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._cut_after: int | None = None
         self.port = 0
+        self.cuts = 0
         self.swallow = False
         self.silent = False
 
@@ -67,6 +68,7 @@ class Proxy:
                     writer.write(data)
                     await writer.drain()
                     self.cut()
+                    self.cuts += 1
                     return
             writer.write(data)
             await writer.drain()

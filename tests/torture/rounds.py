@@ -2,19 +2,19 @@
 
 import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.servers import temporary_directory
 from tests.torture import verify
+from tests.torture.faults import Fault
 from tests.torture.ledger import Ledger
 from tests.torture.publisher import publish
+from tests.torture.witness import witnessed
 from tests.torture.world import World
 
 RATE = 400.0
-Fault = Callable[[World, random.Random], Awaitable[None]]
 
 
 @dataclass
@@ -47,30 +47,42 @@ async def load(world: World, seed: int, ledger: Ledger, rate: float = RATE) -> A
     publishing = asyncio.create_task(publish(world.broker.port, seed, rate, ledger, stop))
     try:
         yield
-    finally:
         stop.set()
         async with asyncio.timeout(60):
             await publishing
+    finally:
+        # After a failure the broker may be away for good.
+        publishing.cancel()
+        await asyncio.wait([publishing])
 
 
 async def run_round(
-    world: World, seed: int, faults: Sequence[Fault], ledger: Ledger, settle: float = 0.5
+    world: World,
+    seed: int,
+    faults: Sequence[Fault],
+    ledger: Ledger,
+    *,
+    settle: float = 0.5,
+    roll_up: bool = True,
 ) -> Round:
-    """Publish, do the faults one after the other, and hold the database against the ledger."""
+    """Publish, do the faults one after the other, and hold the database against the ledger, and what ingest said
+    meanwhile against the faults. `roll_up`: also the rollups, which makes all that is stored later come late."""
     rng = random.Random(seed)
     before = ledger.published
     recovery = 0.0
-    async with load(world, seed, ledger):
-        await asyncio.sleep(rng.uniform(0.2, 0.2 + settle))
-        for fault in faults:
-            await fault(world, rng)
-            began = time.monotonic()
-            await world.healthy()
-            recovery = max(recovery, time.monotonic() - began)
-            await asyncio.sleep(rng.uniform(0, settle))
-    drain = await verify.drained(world, ledger)
+    async with witnessed(world) as witness:
+        async with load(world, seed, ledger):
+            await asyncio.sleep(rng.uniform(0.2, 0.2 + settle))
+            for fault in faults:
+                with witness.hurting(fault.hurts):
+                    await fault.do(world, rng)
+                    recovery = max(recovery, await world.healthy())
+                await asyncio.sleep(rng.uniform(0, settle))
+        drain = await verify.drained(world, ledger)
     verify.exact(world, ledger)
     verify.accounted(world)
     verify.sound(world)
-    names = [getattr(fault, "__name__", str(fault)) for fault in faults]
+    if roll_up:
+        await verify.rolled_up(world, ledger)
+    names = [fault.name for fault in faults]
     return Round(names, recovery, drain, ledger.published - before, max(w.peak_mb for w in world.workers))

@@ -1,6 +1,7 @@
 """The servers under torture, started by the suite itself whatever the settings say."""
 
 import asyncio
+import itertools
 import json
 import time
 import urllib.error
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 
 from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker
@@ -47,9 +47,9 @@ class Worker:
         """Start it again after a kill."""
         self.process = self._start()
 
-    def aim(self, broker_port: int) -> None:
-        """Use the broker at another port from the next start on; notice soon when it is silent."""
-        self._mqtt = msgspec.structs.replace(self._mqtt, port=broker_port, keepalive=2)
+    def aim(self, broker_port: int, keepalive: int) -> None:
+        """Use the broker at another port from the next start on, with another keepalive (s)."""
+        self._mqtt = msgspec.structs.replace(self._mqtt, port=broker_port, keepalive=keepalive)
 
     def restart(self) -> int:
         """SIGTERM and a new start; returns the exit code of the old one."""
@@ -60,9 +60,9 @@ class Worker:
         return code
 
     def measure(self) -> None:
-        """Note how much memory it holds."""
+        """Note the most memory that its present life has held."""
         if self.process.returncode is None:
-            self.peak_mb = max(self.peak_mb, psutil.Process(self.process.pid).memory_info().rss / 2**20)
+            self.peak_mb = max(self.peak_mb, self.process.peak_mb())
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """Status and body of /health; (0, {}) while nobody answers."""
@@ -75,6 +75,11 @@ class Worker:
         except OSError:
             return 0, {}
 
+    def waiting_for(self) -> dict[str, str]:
+        """What /health says it waits for, by server."""
+        waiting: dict[str, str] = self.health()[1].get("waitingFor", {})
+        return waiting
+
     def metrics(self) -> dict[str, float]:
         """Unlabelled figures by name; empty while nobody answers."""
         try:
@@ -86,18 +91,18 @@ class Worker:
             name: float(value) for name, value in (x.split() for x in lines if x[0] != "#" and "{" not in x)
         }
 
-    def events(self) -> list[dict[str, Any]]:
-        """Every log record of all its lives."""
-        text = "\n".join([*self.logs, self.process.output()])
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    def lives(self) -> list[list[dict[str, Any]]]:
+        """The log records of each of its lives, the present one last."""
+        return [
+            [json.loads(line) for line in log.splitlines() if line.startswith("{") and line.endswith("}")]
+            for log in (*self.logs, self.process.output())
+        ]
 
 
 class World:
     """PostgreSQL, a broker and ingest processes, in `directory`."""
 
-    def __init__(
-        self, directory: Path, workers: int = 1, broker_port: int | None = None, **mqtt: Any
-    ) -> None:
+    def __init__(self, directory: Path, workers: int = 1) -> None:
         self.directory = directory
         self.postgres = EmbeddedPostgres(directory / "pg", {"autovacuum_naptime": "5s"})
         self.broker = EmbeddedBroker(directory / "mq", free_port())
@@ -120,6 +125,7 @@ class World:
             )
             for n in range(workers)
         ]
+        self._turns = itertools.cycle(self.workers)
 
     def close(self) -> None:
         """Stop everything."""
@@ -127,6 +133,10 @@ class World:
             worker.process.kill()
         self.broker.stop()
         self.postgres.stop()
+
+    def in_turn(self) -> Worker:
+        """The worker whose turn it is to suffer."""
+        return next(self._turns)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of one statement, in a connection of its own."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.decode import DecodeError
 from ingest.message import Reading, Snapshot, StatusReport
+from tests.anything import bodies
 from tests.samples import DECODER
 
 NOW = 1_790_000_000
@@ -19,49 +20,6 @@ TOPICS = (
     "ven/status/v",
     "ven/status/",
     "else/where",
-)
-NAMES = (
-    *(
-        "venId",
-        "timestamp",
-        "ts",
-        "usedPowerKw",
-        "power_kw",
-        "shedPowerKw",
-        "shed_kw",
-        "requestedReductionKw",
-    ),
-    *("eventId", "batterySoc", "battery_soc", "batterySOC", "loads", "status", "ven", "details", "other"),
-)
-LOAD_NAMES = (
-    "id",
-    "loadId",
-    "name",
-    "type",
-    "currentPowerKw",
-    "capacityKw",
-    "shedCapabilityKw",
-    "shedPowerKw",
-)
-
-scalars = st.one_of(
-    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
-    *(
-        st.just("v"),
-        st.just(NOW),
-        st.just(1.5),
-        st.just("a/b"),
-        st.just("\0"),
-        st.just("2026-09-21T14:13:20Z"),
-    ),
-)
-values: Any = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-)
-loads = st.lists(st.dictionaries(st.sampled_from(LOAD_NAMES), scalars, max_size=8), max_size=3)
-bodies = st.fixed_dictionaries(
-    {}, optional={name: (loads | values if name == "loads" else values) for name in NAMES}
 )
 
 
@@ -81,20 +39,22 @@ def test_any_bytes(topic: str, payload: bytes) -> None:
 
 
 @settings(max_examples=1500, deadline=None, derandomize=True)
-@given(st.sampled_from(TOPICS), bodies)
+@given(st.sampled_from(TOPICS), bodies(NOW))
 def test_any_json_of_the_known_names(topic: str, body: dict[str, Any]) -> None:
     decode(topic, json.dumps(body).encode(errors="surrogatepass"))
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(st.text(max_size=30), bodies)
+@given(st.text(max_size=30), bodies(NOW))
 def test_any_topic(topic: str, body: dict[str, Any]) -> None:
     decode(topic, json.dumps(body).encode())
 
 
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(
-    st.sampled_from(TOPICS), bodies, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4)
+    st.sampled_from(TOPICS),
+    bodies(NOW),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
 )
 def test_any_message_with_some_bytes_changed(
     topic: str, body: dict[str, Any], changes: list[tuple[int, int]]
