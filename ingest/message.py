@@ -89,10 +89,22 @@ class Message:
     """A message as the broker delivered it, with what it turned out to be.
 
     `generation` numbers the connection it came over: a packet id (`mid`) means nothing on another.
+    `retain`: the broker kept it, and sends it because the subscription is new; who knows when it was published.
     `payload` may be cut short when the message is too large to store; `size` is what it was.
     """
 
-    __slots__ = ("content", "dup", "generation", "mid", "payload", "qos", "received_at", "size", "topic")
+    __slots__ = (
+        "content",
+        "dup",
+        "generation",
+        "mid",
+        "payload",
+        "qos",
+        "received_at",
+        "retain",
+        "size",
+        "topic",
+    )
 
     def __init__(
         self,
@@ -102,6 +114,7 @@ class Message:
         qos: int,
         mid: int,
         dup: bool,
+        retain: bool,
         generation: int,
         received_at: int,
     ) -> None:
@@ -111,6 +124,7 @@ class Message:
         self.qos = qos
         self.mid = mid
         self.dup = dup
+        self.retain = retain
         self.generation = generation
         self.received_at = received_at
         self.content: Content = DeadLetter("not decoded")

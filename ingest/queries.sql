@@ -85,6 +85,12 @@ JOIN LATERAL (
 JOIN ven_statuses s ON s.ven_id = u.ven_id AND s.recorded_at >= before.since
 ORDER BY s.ven_id, s.recorded_at
 
+-- name: read_known_statuses
+-- $1 text[]: VENs; $2 text[]: a status of each → those that the VEN has been in before
+SELECT u.ven_id, u.status
+FROM unnest($1::text[], $2::text[]) AS u (ven_id, status)
+WHERE EXISTS (SELECT FROM ven_statuses s WHERE s.ven_id = u.ven_id AND s.status = u.status)
+
 -- name: insert_statuses
 -- $1 text[]: VEN; $2 bigint[]: recorded at; $3 text[]: status; $4 text[]: details as JSON
 INSERT INTO ven_statuses (ven_id, recorded_at, status, details)

@@ -16,9 +16,11 @@ async def write_statuses(
 
     `client_id` names the MQTT session that delivered them.
     """
-    reports = [(m, m.content) for m in batch if isinstance(m.content, StatusReport)]
+    all_reports = [(m, m.content) for m in batch if isinstance(m.content, StatusReport)]
+    repeats = await _retained_repeats(connection, all_reports)
+    reports = [(m, report) for m, report in all_reports if m not in repeats]
     if not reports:
-        return {}
+        return repeats
     times = await _arrival_times(connection, client_id, [m for m, report in reports if report.ts is None])
     at = [(report.ts if report.ts is not None else times[m]) for m, report in reports]
     timelines = await _timelines(connection, [(r.ven_id, ts) for (_, r), ts in zip(reports, at, strict=True)])
@@ -27,7 +29,20 @@ async def write_statuses(
         for (m, report), ts in zip(reports, at, strict=True)
     }
     await _write_timelines(connection, timelines)
-    return outcomes
+    return {**outcomes, **repeats}
+
+
+async def _retained_repeats(
+    connection: Connection, reports: list[tuple[Message, StatusReport]]
+) -> dict[Message, Outcome]:
+    """Statuses without a time that the broker had kept, and that their VEN has been in before: the same ones over
+    again, for a subscription that is new. They say nothing of when they come, so they change nothing."""
+    retained = [(m, report) for m, report in reports if m.retain and report.ts is None]
+    if not retained:
+        return {}
+    asked = [(report.ven_id, report.status) for _, report in retained]
+    known = {tuple(row) for row in await connection.fetch(SQL["read_known_statuses"], *columns(asked))}
+    return {m: Outcome.DUPLICATE for (m, _), one in zip(retained, asked, strict=True) if one in known}
 
 
 async def _arrival_times(

@@ -135,7 +135,7 @@ class Subscriber:
         log.info("broker_connected", host=self._settings.host, session_present=session_present)
         self._on_connack(session_present)
 
-    def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool) -> None:
+    def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:
         # Strictly rising, so that no two arrivals are the same instant even if the clock steps back.
         self._last_received_at = max(time.time_ns() // 1000, self._last_received_at + 1)
         self._receive(
@@ -145,6 +145,7 @@ class Subscriber:
                 qos=qos,
                 mid=mid,
                 dup=dup,
+                retain=retain,
                 generation=self._generation,
                 received_at=self._last_received_at,
             )

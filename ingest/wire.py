@@ -23,8 +23,8 @@ _PUBLISH, _PUBACK = 0x30, 0x40
 # MQTT 5, section 2.1.4: a remaining length takes four bytes at most.
 _MAX_LENGTH_BYTES = 4
 
-# topic, payload, qos, packet id, dup
-OnPublish = Callable[[str, bytes, int, int, bool], None]
+# topic, payload, qos, packet id, dup, retain
+OnPublish = Callable[[str, bytes, int, int, bool, bool], None]
 OnConnack = Callable[[bool], None]
 
 
@@ -152,7 +152,7 @@ class Wire:
             at += length
         else:
             at += 1
-        self._on_publish(topic, data[at:end], qos, mid, bool(command & 8))
+        self._on_publish(topic, data[at:end], qos, mid, bool(command & 8), bool(command & 1))
 
     def _hand_to_paho(self, command: int, body: bytes) -> MQTTErrorCode:
         packet = self._paho._in_packet  # noqa: SLF001

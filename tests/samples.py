@@ -69,7 +69,7 @@ def message(
     """A message as the subscriber would hand it on: received at `received_at` (s since the epoch), decoded."""
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     arrival = round((time.time() if received_at is None else received_at) * 1e6)
-    given = {"qos": 1, "mid": 1, "dup": False, "generation": 1, **delivery}
+    given = {"qos": 1, "mid": 1, "dup": False, "retain": False, "generation": 1, **delivery}
     made = Message(topic, raw, received_at=arrival, **given)
     try:
         made.content = DECODER.decode(topic, raw, arrival)

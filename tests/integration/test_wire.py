@@ -52,6 +52,23 @@ async def send(broker: Address, topic: str, *payloads: bytes, qos: int = 1) -> N
             await client.publish(topic, payload, qos=qos)
 
 
+async def test_what_the_broker_kept_is_marked_and_what_is_sent_now_is_not(
+    broker: Address, unique: str
+) -> None:
+    async with aiomqtt.Client(*broker) as client:
+        await client.publish(f"{unique}/a", b"kept", qos=1, retain=True)
+        listener = Listener(broker, unique)
+        async with listener.connected():
+            await eventually(lambda: len(listener.got) == 1)
+            await client.publish(f"{unique}/a", b"now", qos=1, retain=True)
+            await eventually(lambda: len(listener.got) == 2)
+        await client.publish(f"{unique}/a", b"", qos=1, retain=True)
+    assert [(payload, retain) for _, payload, *_, retain in listener.got] == [
+        (b"kept", True),
+        (b"now", False),
+    ]
+
+
 async def test_what_is_not_acknowledged_comes_again_and_what_is_does_not(
     broker: Address, unique: str
 ) -> None:
@@ -59,15 +76,15 @@ async def test_what_is_not_acknowledged_comes_again_and_what_is_does_not(
     async with listener.connected() as (_, wire):
         await send(broker, f"{unique}/a", b"1", b"2", b"3")
         await eventually(lambda: len(listener.got) == 3)
-        topic, payload, qos, _, dup = listener.got[0]
-        assert (topic, payload, qos, dup) == (f"{unique}/a", b"1", 1, False)
+        topic, payload, qos, _, dup, retain = listener.got[0]
+        assert (topic, payload, qos, dup, retain) == (f"{unique}/a", b"1", 1, False, False)
         wire.ack([listener.got[0][3], listener.got[1][3]])
     first = list(listener.got)
     listener.got.clear()
     async with listener.connected():
         await eventually(lambda: listener.got)
         # The same packet id, marked as a repeat: what ingest knows a repeated delivery by.
-        assert listener.got == [(*first[2][:4], True)]
+        assert listener.got == [(*first[2][:4], True, False)]
     assert listener.sessions == [False, True]
 
 

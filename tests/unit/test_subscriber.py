@@ -22,7 +22,9 @@ class Recorder:
 
 
 def delivery(mid: int, generation: int, qos: int = 1) -> Message:
-    return Message("t", b"{}", qos=qos, mid=mid, dup=False, generation=generation, received_at=mid)
+    return Message(
+        "t", b"{}", qos=qos, mid=mid, dup=False, retain=False, generation=generation, received_at=mid
+    )
 
 
 def ignore(_: Any) -> None:
@@ -37,7 +39,7 @@ def test_no_two_arrivals_are_the_same_instant_whatever_the_clock_does(
     clock = iter((5_000_000, 5_000_000, 3_000_000, 9_000_000))
     monkeypatch.setattr("time.time_ns", lambda: next(clock))
     for mid in range(4):
-        subscriber._on_publish("t", b"{}", 1, mid, dup=False)
+        subscriber._on_publish("t", b"{}", 1, mid, dup=False, retain=False)
     assert [message.received_at for message in arrived] == [5000, 5001, 5002, 9000]
 
 
