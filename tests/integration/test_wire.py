@@ -24,7 +24,7 @@ class Listener:
     """A client with a session that outlives its connection, reading through a Wire."""
 
     def __init__(self, broker: Address, name: str) -> None:
-        self.got: list[tuple[str, bytes, int, int, bool]] = []
+        self.got: list[tuple[str, bytes, int, int, bool, bool]] = []
         self.sessions: list[bool] = []
         self._broker, self._name = broker, name
 
