@@ -79,17 +79,18 @@ async def test_the_first_of_two_readings_with_one_key_stays(write: Writing) -> N
 
 
 async def test_a_status_that_the_broker_kept_is_news_only_to_who_has_never_heard_it(write: Writing) -> None:
+    now = time.time()
     assert await write(status("v", "offline", retain=True), reading("v", NOW, 1)) == [S, S]
     ((offline_at,),) = await write.rows("SELECT status_at FROM vens")
     again = status("v", "offline", retain=True, mid=2)
     # With a time of its own it is a status like any other, and so is one that is sent now.
     assert await write(again, status("w", "online", retain=True, mid=3)) == [D, S]
     assert await write.rows("SELECT status_at FROM vens WHERE ven_id = 'v'") == [(offline_at,)]
-    assert await write(status("v", "online", NOW + 60), status("v", "offline", NOW + 70, retain=True)) == [
+    assert await write(status("v", "online", now + 60), status("v", "offline", now + 70, retain=True)) == [
         S,
         S,
     ]
-    assert await write(status("v", "online", NOW + 80), status("v", "offline", retain=True, mid=4)) == [S, D]
+    assert await write(status("v", "online", now + 80), status("v", "offline", retain=True, mid=4)) == [S, D]
     assert await write.rows("SELECT status FROM vens WHERE ven_id = 'v'") == [("online",)]
 
 
