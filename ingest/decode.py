@@ -59,6 +59,8 @@ class Decoder:
             raise DecodeError("the topic matches no filter of MQTT_TOPIC_METERING, _LOADS or _STATUS")
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise DecodeError(f"the message has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are taken")
+        if not payload:
+            raise DecodeError("the message is empty")
         kind, named = found
         try:
             if not payload.isascii():

@@ -62,14 +62,13 @@ _EXPLANATIONS: tuple[tuple[type[BaseException], str], ...] = (
 def blame(error: BaseException) -> str:
     """Why the database refuses one message, for its dead letter; none of the database's own text, which may
     repeat the whole row."""
-    state = getattr(error, "sqlstate", None)
     constraint = getattr(error, "constraint_name", None)
-    parts = [
-        type(error).__name__,
-        f"SQLSTATE {state}" if state else "",
-        f"constraint {constraint}" if constraint else "",
-    ]
-    return f"the database cannot hold it: {', '.join(part for part in parts if part)}"
+    if constraint:
+        return f"the database cannot hold it: constraint {constraint}"
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return f"the database cannot hold it: SQLSTATE {state}, see PostgreSQL's list of error codes"
+    return "the database cannot hold it: the log of ingest says why, at storing_failed"
 
 
 def explain(error: BaseException) -> str:

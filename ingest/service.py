@@ -75,9 +75,9 @@ class Service:
             message.content = self._decoder.decode(message.topic, message.payload, message.received_at)
         except DecodeError as exc:
             message.content = DeadLetter(str(exc))
-        except Exception as exc:
+        except Exception:
             log.exception("decoding_failed", topic=message.topic)
-            message.content = DeadLetter(f"decoding failed: {type(exc).__name__}")
+            message.content = DeadLetter("decoding failed: the log of ingest says why, at decoding_failed")
         self._inbox.put(message)
 
     def _forget_unacked(self, session_present: bool) -> None:

@@ -24,7 +24,7 @@ SEED = 20261123
 # Of every kind that a flood must hold, a part of the reason that names it.
 GARBAGE = (
     *("not UTF-8", "NUL", "surrogate", "Number out of range", "Integer value out of range", "too deeply"),
-    *("bytes; at most", "loads names a load twice", "Expected `object`, got `null`", "data was truncated"),
+    *("bytes; at most", "loads names a load twice", "Expected `object`, got `null`", "the message is empty"),
     *("control characters or /", "ahead of the clock", "RAW_RETENTION_DAYS", "status is missing", "not JSON"),
 )
 

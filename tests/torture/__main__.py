@@ -149,7 +149,8 @@ async def main() -> None:
     rounds = await killed_ingest(options.seed, options.rounds // 2, workers=1)
     rounds += await killed_ingest(options.seed + 1000, options.rounds - options.rounds // 2, workers=2)
     rounds += await every_fault(options.seed + 2000, options.each)
-    rounds += [_say(options.seed + 2200, done) for done in await broken_connections(options.seed + 2200)]
+    for number, done in enumerate(await broken_connections(options.seed + 2200)):
+        rounds.append(_say(options.seed + 2200 + number, done))
     rounds += await full_disks(options.seed + 2500)
     rounds += await chaos(options.seed + 3000, options.minutes / 2, workers=1)
     rounds += await chaos(options.seed + 4000, options.minutes / 2, workers=2)

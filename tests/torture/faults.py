@@ -16,7 +16,6 @@ from paho.mqtt.properties import Properties
 from ingest.wire import Wire
 from shared.migrate import migrate
 from tests.servers import connect
-from tests.torture.proxy import Proxy
 from tests.torture.world import World
 
 # /health names a server that is away after this long at most: an idle worker looks every 5 s.
@@ -175,48 +174,6 @@ async def take_session_over(world: World, rng: random.Random) -> None:
             await asyncio.sleep(rng.uniform(0, 0.2))
     if intruder._disconnected.done():
         intruder._disconnected.exception()
-
-
-def swallowed_acks(proxy: Proxy) -> Fault:
-    """PUBACKs never reach the broker, then ingest dies: all that was committed is delivered again."""
-
-    @hurts("ingest", "broker")
-    async def swallowed_acks(world: World, _: random.Random) -> None:
-        worker = world.workers[0]
-        proxy.swallow = True
-        before = worker.metrics()["ecs_ingest_stored_total"]
-        await until(lambda: worker.metrics()["ecs_ingest_stored_total"] > before)
-        committed = worker.metrics()["ecs_ingest_stored_total"] - before
-        worker.kill()
-        proxy.swallow = False
-        worker.start()
-        await until(lambda: worker.metrics().get("ecs_ingest_duplicate_total", 0) >= committed)
-
-    return swallowed_acks
-
-
-def cut_within_a_packet(proxy: Proxy) -> Fault:
-    """The connection to the broker breaks in the middle of a packet."""
-
-    @hurts("broker")
-    async def cut_within_a_packet(world: World, _: random.Random) -> None:
-        cuts = proxy.cuts
-        proxy.cut_in_mid_packet()
-        await until(lambda: proxy.cuts > cuts)
-
-    return cut_within_a_packet
-
-
-def half_open(proxy: Proxy, keepalive: float) -> Fault:
-    """Nothing comes through any more, and no connection breaks: keepalive must notice."""
-
-    @hurts("broker")
-    async def half_open(world: World, _: random.Random) -> None:
-        proxy.silent = proxy.swallow = True
-        await until(lambda: "broker" in world.workers[0].waiting_for(), timeout=keepalive * 3 + 10)
-        proxy.silent = proxy.swallow = False
-
-    return half_open
 
 
 async def _away(server: str, world: World, rng: random.Random) -> None:

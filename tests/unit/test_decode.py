@@ -151,7 +151,7 @@ def test_statuses_take_both_names_and_keep_other_fields_as_details() -> None:
 @pytest.mark.parametrize(
     ("topic", "payload", "complaint"),
     [
-        ("volttron/metering", b"", "not JSON"),
+        ("volttron/metering", b"", "the message is empty"),
         ("volttron/metering", b'{"venId": "v', "not JSON"),
         ("volttron/metering", b'{"x": "\xff"}', "not UTF-8: byte 7"),
         ("volttron/metering", b'{"venId": "\\ud800"}', "not JSON"),
