@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ingest.dead_letters import TOPIC_CHARACTERS
 from ingest.message import DeadLetter, Message, Outcome, Reading
 from shared.models import MAX_ID_CHARACTERS, WireName
 
@@ -29,7 +30,7 @@ class FlushSummary:
         self.dead += len(dead)
         if dead and self.sample is None:
             message, error = dead[0]
-            self.sample = (error, message.topic, named_ven(message.payload))
+            self.sample = (error, message.topic[:TOPIC_CHARACTERS], named_ven(message.payload))
 
 
 def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:

@@ -10,6 +10,8 @@ from shared.models import WireLoad
 
 # Another process, or a restored database, may know otherwise: what was committed is only trusted this long.
 _REMEMBER_SECONDS = 300.0
+# Of so many VENs; firmware may make them up.
+_REMEMBER_VENS = 50_000
 
 
 class Known(NamedTuple):
@@ -72,6 +74,8 @@ class KnownLoads:
 
     def remember(self, described: Descriptions) -> None:
         """These VENs' descriptions are committed."""
+        if len(self._committed) > _REMEMBER_VENS:
+            self._committed.clear()
         until = time.monotonic() + _REMEMBER_SECONDS
         for ven_id, description in described.items():
             if description is None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from ingest import retention, rollup
+from ingest import lane, retention, rollup
 from ingest.faults import explain
 from ingest.partitions import Partitions
 from ingest.state import State
@@ -19,11 +19,11 @@ log = get_logger(__name__)
 
 ADVISORY_LOCK = 0x6C656164
 _TICK_SECONDS = 5.0
-# While the database is away: /health of an idle ingest depends on it.
-_RETRY_SECONDS = 1.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
 _LOCK_SECONDS = 5
+# Rolling up an hour of a large fleet takes a while; nothing takes longer than this.
+_STATEMENT_SECONDS = 300
 _RAW_DAYS_AHEAD = 2
 _ROLLUP_MONTHS_AHEAD = 1
 
@@ -48,12 +48,9 @@ class Leader:
                 try:
                     await self._tick()
                     self._complaint = None
-                    if self._state.database_away:
-                        self._state.database_away = None
-                        log.info("database_ready", host=self._settings.host)
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     await self._stumble(exc)
-                await asyncio.sleep(_RETRY_SECONDS if self._state.database_away else _TICK_SECONDS)
+                await asyncio.sleep(_TICK_SECONDS)
         finally:
             if self._connection is not None:
                 self._connection.terminate()
@@ -77,11 +74,17 @@ class Leader:
             await make_partitions_ahead(connection, now)
         await rollup.roll_up(connection, now)
         if time.monotonic() >= self._trim_at:
-            self._state.metrics.dead_letters_dropped.inc(await retention.trim_dead_letters(connection))
             self._trim_at = time.monotonic() + _TRIM_SECONDS
+            await self._trim(connection)
         if upkeep:
             await retention.drop_expired(connection, now, self._keep)
             self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
+
+    async def _trim(self, connection: Connection) -> None:
+        dropped = await retention.trim_dead_letters(connection)
+        if dropped:
+            self._state.metrics.dead_letters_dropped.inc(dropped)
+            await retention.reuse_dead_letters(connection)
 
     async def _show(self, connection: Connection) -> None:
         watermark, dirty = await connection.fetchrow(rollup.SQL["progress"]) or (None, 0)
@@ -91,15 +94,11 @@ class Leader:
 
     async def _stumble(self, error: BaseException) -> None:
         why = explain(error)
+        # That the database is away the pulse says; and the writer may have said the rest already.
         away = isinstance(error, db.UNREACHABLE)
-        # The writer may have said it already.
-        if why not in (self._complaint, self._state.waiting_for_database):
-            log.warning(
-                "waiting_for_database" if away else "leader_waits", why=why, error=type(error).__name__
-            )
+        if not away and why not in (self._complaint, self._state.waiting_for_database):
+            log.warning("leader_waits", why=why, error=type(error).__name__)
         self._complaint = why
-        if away:
-            self._state.database_away = why
         # A fresh session: the lock is given up with the old one, and whoever is well may lead.
         if self._connection is not None:
             self._connection.terminate()
@@ -109,7 +108,8 @@ class Leader:
         return await db.connect(
             self._settings,
             application="ecs-ingest-leader",
-            server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", **rollup.SESSION},
+            server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", **lane.SESSION, **rollup.SESSION},
+            command_timeout=_STATEMENT_SECONDS,
         )
 
 

@@ -131,8 +131,10 @@ class Message:
 
     @property
     def weight(self) -> int:
-        """About how many bytes it holds on to, once decoded: of a reading also its rows, of others the texts in it."""
+        """About how many bytes it holds on to, once decoded: of a reading also its rows, of others the texts in it.
+        A character takes up to four."""
         content = self.content
+        held = len(self.payload) + 4 * len(self.topic)
         if isinstance(content, Reading):
-            return len(self.payload) + len(content.row) + len(content.samples)
-        return len(self.payload) if isinstance(content, DeadLetter) else 2 * len(self.payload)
+            return held + len(content.row) + len(content.samples)
+        return held if isinstance(content, DeadLetter) else held + len(self.payload)

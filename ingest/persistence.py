@@ -58,14 +58,14 @@ class Persistence:
     def succeeded(self) -> None:
         """The database took something just now: whatever was wrong is over."""
         if self._state.waiting_for_database or self._state.database_away:
-            # Newer than what the leader found at its last look.
+            # Newer than what the pulse found at its last look.
             self._state.waiting_for_database = self._state.database_away = None
             log.info("database_ready", host=self._host)
 
     async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
         """Do `work` on a connection until it succeeds; raises only what speaks of the rows themselves."""
         delay = _BACKOFF_SECONDS[0]
-        while True:
+        while not _cancelled():
             try:
                 outcomes = await work(await lane.connected())
             except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
@@ -80,10 +80,12 @@ class Persistence:
             else:
                 self.succeeded()
                 return outcomes
+        # A rollback on a broken connection raises an error of its own in place of this one.
+        raise asyncio.CancelledError
 
     async def _wait(self, lane: Lane, error: BaseException, delay: float) -> None:
         why = explain(error)
-        # The leader may have said it already.
+        # The pulse may have said it already.
         if why not in (self._state.waiting_for_database, self._state.database_away):
             log.warning("waiting_for_database", why=why, error=type(error).__name__)
         self._state.waiting_for_database = why
@@ -91,6 +93,11 @@ class Persistence:
             await lane.close()
             self._store.forget()
         await asyncio.sleep(delay)
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _bury_old(batch: Sequence[Message], raw_from: int) -> None:

@@ -38,9 +38,13 @@ async def trim_dead_letters(connection: Connection, limit: int = DEAD_LETTERS_BY
         return 0
     dropped = int((await connection.execute(SQL["trim_dead_letters"], limit)).split()[-1])
     if dropped:
-        await connection.execute(SQL["vacuum_dead_letters"])
         log.warning("dropped_dead_letters", rows=dropped, kept_bytes=limit)
     return dropped
+
+
+async def reuse_dead_letters(connection: Connection) -> None:
+    """Make the room of dropped dead letters usable at once."""
+    await connection.execute(SQL["vacuum_dead_letters"])
 
 
 async def drop_raw_days(connection: Connection, until: datetime) -> None:

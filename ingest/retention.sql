@@ -54,10 +54,11 @@ DELETE FROM dead_letters WHERE received_at < $1
 SELECT pg_total_relation_size('dead_letters')
 
 -- name: trim_dead_letters
--- $1 bigint: bytes of the dead letters that stay, the last seen first; 1 KiB is for what a row holds beside its payload
+-- $1 bigint: bytes of the dead letters that stay, the last seen first; 512 are for what else a row takes
 DELETE FROM dead_letters AS d
 USING (
-    SELECT id, sum(octet_length(payload) + 1024) OVER (ORDER BY received_at DESC, id DESC) AS bytes
+    SELECT id, sum(octet_length(payload) + octet_length(topic) + octet_length(error) + 512)
+        OVER (ORDER BY received_at DESC, id DESC) AS bytes
     FROM dead_letters
 ) AS newest
 WHERE newest.id = d.id AND newest.bytes > $1

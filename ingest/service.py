@@ -11,6 +11,7 @@ from ingest.inbox import Inbox
 from ingest.leader import Leader
 from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
+from ingest.pulse import Pulse
 from ingest.settings import Settings
 from ingest.state import State
 from ingest.store import Store
@@ -22,7 +23,7 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 
 # A stop takes 10 s at most: what is not written by then stays with the broker.
-_DRAIN_SECONDS = 7.0
+_DRAIN_SECONDS = 6.0
 _DISCONNECT_SECONDS = 1.5
 _REPORT_SECONDS = 1.0
 
@@ -43,6 +44,7 @@ class Service:
         store = Store(settings.mqtt.client_id, Partitions())
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
         self._leader = Leader(settings.db, settings.retention, self._state)
+        self._pulse = Pulse(settings.db, self._state)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Receive and store until `stop` is set, then write what is in hand, acknowledge and disconnect."""
@@ -51,6 +53,7 @@ class Service:
                 tasks.create_task(http.serve(self._state, listener), name="http"),
                 tasks.create_task(self._report(), name="report"),
                 tasks.create_task(self._leader.run(), name="leader"),
+                tasks.create_task(self._pulse.run(), name="pulse"),
             ]
             subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
             writer = tasks.create_task(self._writer.run(), name="writer")
@@ -65,7 +68,12 @@ class Service:
         log.info("stopping", waiting=len(self._inbox))
         self._subscriber.stop()
         self._inbox.close()
-        await _within(_DRAIN_SECONDS, writer)
+        await asyncio.wait([writer], timeout=_DRAIN_SECONDS)
+        if not writer.done():
+            # Nothing asked of PostgreSQL now may outlast the time there is to stop.
+            self._writer.drop()
+            writer.cancel()
+            await _within(_DISCONNECT_SECONDS, writer)
         self._subscriber.finish()
         await _within(_DISCONNECT_SECONDS, subscriber)
         await self._writer.close()

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.message import Outcome
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 
 class Metrics:
@@ -56,14 +59,26 @@ class Metrics:
 class State:
     """What ingest waits for (None: nothing), and its figures.
 
-    `waiting_for_database` is what the writer found at its last batch; `database_away` what the leader, which
-    asks every few seconds, found since: a writer without work would not notice.
+    `waiting_for_database` is what the writer found at its last batch; `database_away` what the pulse, which asks
+    all the time, found since: a writer without work would not notice.
     """
 
     waiting_for_broker: str | None = "not yet connected"
     waiting_for_database: str | None = "not yet connected"
     database_away: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
+
+    def lose_database(self, why: str, error: str) -> None:
+        """The database is away; said once, whoever finds out first."""
+        if why not in (self.waiting_for_database, self.database_away):
+            log.warning("waiting_for_database", why=why, error=error)
+        self.database_away = why
+
+    def find_database(self, host: str) -> None:
+        """The database answers."""
+        if self.database_away:
+            self.database_away = None
+            log.info("database_ready", host=host)
 
     def problems(self) -> dict[str, str]:
         """What ingest waits for, by server; empty when all is well."""

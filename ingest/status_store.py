@@ -1,6 +1,6 @@
 """The statuses of a batch to the database: which are transitions says statuses.py."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from ingest.dead_letters import fingerprint
 from ingest.message import Message, Outcome, StatusReport
@@ -9,40 +9,40 @@ from ingest.statuses import Timeline
 from shared.db import Connection
 
 
+async def retained_repeats(connection: Connection, batch: Sequence[Message]) -> Set[Message]:
+    """Statuses without a time that the broker had kept, and that their VEN has been in before: the same ones over
+    again, for a subscription that is new. They say nothing of when they come, so they change nothing."""
+    retained = {
+        m: (m.content.ven_id, m.content.status)
+        for m in batch
+        if m.retain and isinstance(m.content, StatusReport) and m.content.ts is None
+    }
+    if not retained:
+        return frozenset()
+    known = {
+        tuple(r) for r in await connection.fetch(SQL["read_known_statuses"], *columns([*retained.values()]))
+    }
+    return {m for m, status in retained.items() if status in known}
+
+
 async def write_statuses(
-    connection: Connection, batch: Sequence[Message], client_id: str
+    connection: Connection, batch: Sequence[Message], client_id: str, repeats: Set[Message]
 ) -> dict[Message, Outcome]:
     """Write the transitions among the statuses of a batch, inside its transaction; returns their outcomes.
 
-    `client_id` names the MQTT session that delivered them.
+    `client_id` names the MQTT session that delivered them; `repeats` are those of `retained_repeats`.
     """
-    all_reports = [(m, m.content) for m in batch if isinstance(m.content, StatusReport)]
-    repeats = await _retained_repeats(connection, all_reports)
-    reports = [(m, report) for m, report in all_reports if m not in repeats]
+    outcomes = dict.fromkeys(repeats, Outcome.DUPLICATE)
+    reports = [(m, m.content) for m in batch if isinstance(m.content, StatusReport) and m not in repeats]
     if not reports:
-        return repeats
+        return outcomes
     times = await _arrival_times(connection, client_id, [m for m, report in reports if report.ts is None])
     at = [(report.ts if report.ts is not None else times[m]) for m, report in reports]
     timelines = await _timelines(connection, [(r.ven_id, ts) for (_, r), ts in zip(reports, at, strict=True)])
-    outcomes = {
-        m: timelines[report.ven_id].apply(ts, report.status, report.details)
-        for (m, report), ts in zip(reports, at, strict=True)
-    }
+    for (m, report), ts in zip(reports, at, strict=True):
+        outcomes[m] = timelines[report.ven_id].apply(ts, report.status, report.details)
     await _write_timelines(connection, timelines)
-    return {**outcomes, **repeats}
-
-
-async def _retained_repeats(
-    connection: Connection, reports: list[tuple[Message, StatusReport]]
-) -> dict[Message, Outcome]:
-    """Statuses without a time that the broker had kept, and that their VEN has been in before: the same ones over
-    again, for a subscription that is new. They say nothing of when they come, so they change nothing."""
-    retained = [(m, report) for m, report in reports if m.retain and report.ts is None]
-    if not retained:
-        return {}
-    asked = [(report.ven_id, report.status) for _, report in retained]
-    known = {tuple(row) for row in await connection.fetch(SQL["read_known_statuses"], *columns(asked))}
-    return {m: Outcome.DUPLICATE for (m, _), one in zip(retained, asked, strict=True) if one in known}
+    return outcomes
 
 
 async def _arrival_times(

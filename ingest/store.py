@@ -1,5 +1,6 @@
 """One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ingest.known import KnownLoads
 from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport
 from ingest.partitions import Partitions, TooOldError
 from ingest.queries import SQL, columns
-from ingest.status_store import write_statuses
+from ingest.status_store import retained_repeats, write_statuses
 from ingest.ven_store import update_vens
 from shared.db import Connection
 
@@ -21,6 +22,10 @@ Outcomes = list[Outcome]
 
 BASE_BUCKET_US = 300_000_000
 _COPY_CHUNK_BYTES = 512 * 1024
+# A server that takes longer for a batch's rows than this is as good as away.
+_COPY_SECONDS = 60
+# So many VENs are remembered as being in the table; firmware may make them up.
+_SEEN_VENS = 50_000
 # After a batch with readings that were stored before, this many batches look for them from the start.
 _MERGE_BATCHES = 20
 
@@ -94,15 +99,18 @@ class Store:
         """
         connection, batch, stored = copied.connection, copied.batch, copied.stored
         async with copied.transaction:
-            vens = await update_vens(connection, batch, stored, self._seen_vens)
+            repeats = await retained_repeats(connection, batch)
+            vens = await update_vens(connection, batch, stored, self._seen_vens, repeats)
             known, described = self._known.learn(
                 m for m in batch if not isinstance(m.content, Reading) or m.content in stored
             )
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
-            statuses = await write_statuses(connection, batch, self._client_id)
+            statuses = await write_statuses(connection, batch, self._client_id, repeats)
             await write_dead_letters(connection, batch)
             await _mark_dirty(connection, stored)
+        if len(self._seen_vens) > _SEEN_VENS:
+            self._seen_vens.clear()
         self._seen_vens.update(vens)
         self._known.remember(described)
         outcomes = [_outcome(m, stored, copied.repeated, statuses) for m in batch]
@@ -156,7 +164,13 @@ def _outcome(
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: list[bytes]) -> None:
-    await connection.copy_to_table(table, source=_stream(rows), columns=columns, format="binary")
+    try:
+        # asyncpg's own time limit does not end a COPY that waits to write on.
+        async with asyncio.timeout(_COPY_SECONDS):
+            await connection.copy_to_table(table, source=_stream(rows), columns=columns, format="binary")
+    except TimeoutError:
+        connection.terminate()
+        raise
 
 
 async def _stream(rows: list[bytes]) -> AsyncIterator[bytes]:

@@ -26,6 +26,9 @@ _BACKOFF_SECONDS = (0.2, 10.0)
 # Retained messages come with a new subscription only, not with every reconnect (MQTT 5, section 3.8.3.1).
 _RETAIN_ONLY_WHEN_NEW = 1
 _REFUSED = 0x80
+# What is larger than the contract's 128 KiB becomes a dead letter; what is larger than this the broker discards
+# (MQTT 5, section 3.1.2.11.4): one message must not fill the memory.
+_MAX_PACKET_BYTES = 8 * 1024 * 1024
 
 
 class Subscriber:
@@ -105,6 +108,8 @@ class Subscriber:
 
     async def _connection(self) -> None:
         client = self._client()
+        # From here on: a batch that commits before CONNACK must not be acknowledged on the new connection.
+        self._generation += 1
         self._wire = wire = Wire(client, self._on_publish, self._connected)
         async with client:
             if self._pressed:
@@ -131,7 +136,6 @@ class Subscriber:
             raise aiomqtt.MqttError(f"connection lost: {why}" if why else "connection closed") from why
 
     def _connected(self, session_present: bool) -> None:
-        self._generation += 1
         log.info("broker_connected", host=self._settings.host, session_present=session_present)
         self._on_connack(session_present)
 
@@ -160,6 +164,7 @@ class Subscriber:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = settings.session_expiry
         properties.ReceiveMaximum = settings.receive_maximum
+        properties.MaximumPacketSize = _MAX_PACKET_BYTES
         return aiomqtt.Client(
             settings.host,
             settings.broker_port,

@@ -1,6 +1,6 @@
 """The VENs of a batch, as they are now, to the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import asyncpg
 
@@ -10,23 +10,34 @@ from shared.db import Connection
 
 
 async def update_vens(
-    connection: Connection, batch: Sequence[Message], stored: set[Reading], seen: set[str]
+    connection: Connection,
+    batch: Sequence[Message],
+    stored: set[Reading],
+    seen: set[str],
+    repeats: Set[Message],
 ) -> Iterable[str]:
     """Write what a batch says of its VENs, inside its transaction; returns them.
 
-    `stored`: the batch's readings that are new; `seen`: VENs that are in the table already.
+    `stored`: the batch's readings that are new; `seen`: VENs that are in the table already; `repeats`: statuses
+    that the broker had kept, and that are no news.
     """
     arrivals = _arrivals(batch)
     unseen = sorted(arrivals.keys() - seen)
     if unseen:
         await connection.execute(SQL["insert_vens"], unseen, [arrivals[v] for v in unseen])
-    heard = _heard(batch)
+    heard = _heard([m for m in batch if m not in repeats and not _is_old_reading(m, stored)])
     if heard:
         done = await connection.execute(SQL["update_vens"], *_latest(heard, stored))
         if done != f"UPDATE {len(heard)}":
             # Somebody emptied the table: the batch goes again, and this process forgets what it knew of it.
             raise asyncpg.SerializationError("a VEN is missing from vens")
     return arrivals.keys()
+
+
+def _is_old_reading(message: Message, stored: set[Reading]) -> bool:
+    """A reading that the broker had kept, and that is stored: no sign of life."""
+    content = message.content
+    return message.retain and isinstance(content, Reading) and content not in stored
 
 
 def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
@@ -38,7 +49,7 @@ def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
     return arrivals
 
 
-def _heard(batch: Sequence[Message]) -> dict[str, int]:
+def _heard(batch: Iterable[Message]) -> dict[str, int]:
     """Last arrival of telemetry or a status in the batch by VEN, sorted."""
     heard = {m.content.ven_id: m.received_at for m in batch if isinstance(m.content, Reading | StatusReport)}
     return dict(sorted(heard.items()))

@@ -39,6 +39,8 @@ class Wire:
         self._paho: PahoClient = client._client  # noqa: SLF001
         self._on_publish = on_publish
         self._buffer = bytearray()
+        # Less than this is no whole packet: a large one would be copied with every read.
+        self._needed = 0
         self._paused: Any = None
         self._paho.manual_ack_set(True)
         self._paho.loop_read = self._read  # type: ignore[method-assign]
@@ -119,6 +121,8 @@ class Wire:
             return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)  # noqa: SLF001
         paho._last_bytes_received = time.monotonic()  # noqa: SLF001
         self._buffer += data
+        if len(self._buffer) < self._needed:
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
         try:
             return self._take_packets()
         except ValueError:
@@ -137,6 +141,7 @@ class Wire:
                     return self._paho._loop_rc_handle(rc)  # noqa: SLF001
             start = end
         del self._buffer[:start]
+        self._needed = _needed(self._buffer)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _take_publish(self, data: bytes, command: int, body: int, end: int) -> None:
@@ -164,6 +169,15 @@ class Wire:
             packet["command"], packet["packet"], packet["remaining_length"] = 0, bytearray(), 0
 
 
+def _needed(data: bytes | bytearray) -> int:
+    """How many bytes the packet that `data` begins with has; 0 while it does not say."""
+    try:
+        length, body = _variable(data, 1, len(data))
+    except IndexError:
+        return 0
+    return body + length
+
+
 def _packet(data: bytes, start: int) -> tuple[int, int] | None:
     """Where the body of the packet at `start` begins and ends; None while it has not all come."""
     if start + 2 > len(data):
@@ -179,7 +193,7 @@ def _packet(data: bytes, start: int) -> tuple[int, int] | None:
     return (body, end) if end <= len(data) else None
 
 
-def _variable(data: bytes, at: int, end: int) -> tuple[int, int]:
+def _variable(data: bytes | bytearray, at: int, end: int) -> tuple[int, int]:
     """A variable byte integer (MQTT 5, section 1.5.5) and where it ends; IndexError past `end`."""
     value = shift = 0
     for _ in range(_MAX_LENGTH_BYTES):

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ingest.dead_letters import DEAD_LETTER_BYTES
+from ingest.dead_letters import is_cut
 from ingest.flushes import FlushSummary, rows_of
 from ingest.inbox import Inbox
 from ingest.lane import Lane
@@ -23,6 +23,8 @@ from shared.config import Database
 from shared.logs import get_logger
 
 log = get_logger(__name__)
+
+_WITHDRAW_SECONDS = 2.0
 
 
 class Flight:
@@ -73,6 +75,11 @@ class Writer:
                 await self._turn(tasks)
         await self.close()
 
+    def drop(self) -> None:
+        """End both connections at once; what is not committed is rolled back."""
+        for lane in self._lanes:
+            lane.drop()
+
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
         """Finish the batch whose turn it is; afterwards the next one is copied, unless there is none."""
         here, there = self._lanes
@@ -120,9 +127,10 @@ class Writer:
 
     async def _withdraw(self, ahead: asyncio.Task[None]) -> None:
         """Roll back whatever is copied: a batch that goes by itself must not wait for the keys of the next."""
-        for lane in self._lanes:
-            lane.drop()
         ahead.cancel()
+        # In order, if PostgreSQL goes along.
+        await asyncio.wait([ahead], timeout=_WITHDRAW_SECONDS)
+        self.drop()
         await asyncio.wait([ahead])
         self._store.forget()
 
@@ -133,7 +141,6 @@ class Writer:
         self._state.metrics.flush_seconds.observe(now - flight.began)
         rows = rows_of(batch, outcomes)
         self._state.metrics.rows.inc(rows)
-        dead = [m for m in batch if isinstance(m.content, DeadLetter)]
-        self._state.metrics.truncated.inc(sum(m.size > DEAD_LETTER_BYTES for m in dead))
+        self._state.metrics.truncated.inc(sum(is_cut(m) for m in batch if isinstance(m.content, DeadLetter)))
         self.flushes.add(batch, rows, now - max(flight.began, self._settled_at))
         self._settled_at = now

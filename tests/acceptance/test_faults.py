@@ -100,6 +100,20 @@ async def test_health_and_log_tell_the_truth_while_servers_are_away() -> None:
         assert "database_ready" in events[events.index("waiting_for_database") :]
 
 
+async def test_a_stop_does_not_wait_for_a_database_that_stands_still() -> None:
+    ledger = Ledger()
+    async with world_of() as world:
+        worker = world.workers[0]
+        async with load(world, SEED, ledger):
+            with world.postgres_frozen():
+                await faults.until(lambda: worker.metrics()["ecs_ingest_unacked"] > 100)
+                assert await asyncio.to_thread(worker.restart) == 0
+            await world.healthy()
+        await verify.drained(world, ledger)
+        verify.exact(world, ledger)
+        verify.sound(world)
+
+
 async def test_memory_stays_bounded_whatever_is_long() -> None:
     long = "x" * 60_000
     async with world_of() as world:

@@ -178,6 +178,14 @@ async def test_what_waits_when_the_connection_breaks_is_taken_in_once(
     assert ingesting.outcomes() == (51, 1, 0)
 
 
+async def test_a_message_larger_than_any_packet_stays_with_the_broker_and_the_next_one_comes(
+    ingesting: Ingesting, broker: Address
+) -> None:
+    messages = [("volttron/metering", bytes(size)) for size in (9 * 1024 * 1024, 1024 * 1024)]
+    await publish(broker, ingesting.prefix, *messages, ("volttron/metering", telemetry("v", time.time(), 1)))
+    await eventually(lambda: ingesting.outcomes() == (1, 0, 1), explain=lambda: str(ingesting.outcomes()))
+
+
 async def test_vens_that_an_operator_deleted_come_back_with_their_next_message(
     ingesting: Ingesting, broker: Address, database: Database
 ) -> None:

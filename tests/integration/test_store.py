@@ -13,7 +13,7 @@ from ingest.store import Store
 from shared import db
 from shared.config import Database
 from shared.db import Connection
-from tests.samples import message, reading, snapshot, status
+from tests.samples import message, reading, snapshot, status, telemetry
 
 S, D, L = Outcome.STORED, Outcome.DUPLICATE, Outcome.DEAD_LETTERED
 NOW = float(int(time.time()))
@@ -86,6 +86,14 @@ async def test_a_status_that_the_broker_kept_is_news_only_to_who_has_never_heard
     # With a time of its own it is a status like any other, and so is one that is sent now.
     assert await write(again, status("w", "online", retain=True, mid=3)) == [D, S]
     assert await write.rows("SELECT status_at FROM vens WHERE ven_id = 'v'") == [(offline_at,)]
+    # Nor is it a sign of life, and neither is a reading that is stored already.
+    seen = "SELECT last_seen_at FROM vens WHERE ven_id = 'v'"
+    before = await write.rows(seen)
+    old = message("volttron/metering", telemetry("v", NOW, 1), retain=True)
+    assert await write(status("v", "offline", retain=True, mid=5), old) == [D, D]
+    assert await write.rows(seen) == before
+    assert await write(reading("v", NOW, 1)) == [D]
+    assert await write.rows(seen) > before
     assert await write(status("v", "online", now + 60), status("v", "offline", now + 70, retain=True)) == [
         S,
         S,

@@ -52,6 +52,25 @@ async def send(broker: Address, topic: str, *payloads: bytes, qos: int = 1) -> N
             await client.publish(topic, payload, qos=qos)
 
 
+async def test_a_packet_of_megabytes_is_put_together_once(broker: Address, unique: str) -> None:
+    large = bytes(6 * 1024 * 1024)
+    listener = Listener(broker, unique)
+    async with listener.connected() as (_, wire):
+        taken = 0
+        take = wire._take_packets
+
+        def counted() -> Any:
+            nonlocal taken
+            taken += 1
+            return take()
+
+        wire._take_packets = counted  # type: ignore[method-assign]
+        await send(broker, f"{unique}/a", b"before", large, b"after")
+        await eventually(lambda: len(listener.got) == 3)
+    assert [payload for _, payload, *_ in listener.got] == [b"before", large, b"after"]
+    assert taken < 20
+
+
 async def test_what_the_broker_kept_is_marked_and_what_is_sent_now_is_not(
     broker: Address, unique: str
 ) -> None:

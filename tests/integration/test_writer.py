@@ -1,6 +1,7 @@
 """Two batches at a time: the next is copied while one is finished, and nothing depends on which fails."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 import pytest
 
+from ingest import persistence
 from ingest.inbox import Inbox
 from ingest.message import Message
 from ingest.partitions import Partitions
@@ -26,15 +28,19 @@ _COPIED = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND application_name = 'ecs-ingest' AND state = 'idle in transaction'"
 )
+_TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'ecs-ingest' AND datname = current_database()"
+)
 
 
 class Writing:
     """A writer with an inbox of batches of two, and what it has acknowledged, in order."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, batch_max: int = 2) -> None:
         self.database = database
         self.state = State()
-        self.inbox = Inbox(batch_max=2, linger=0)
+        self.inbox = Inbox(batch_max, linger=0)
         self.acked: list[list[Message]] = []
         store = Store("test", Partitions())
         self.writer = Writer(database, self.inbox, store, self.state, self.acked.append)
@@ -110,17 +116,55 @@ async def test_a_batch_that_loses_its_connection_goes_before_the_one_copied_behi
         await writing.until(_WAITING, 1)
         writing.put(*second, *third)
         await writing.until(_WAITING, 2)
-        execute(
-            writing.database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'ecs-ingest' AND query LIKE '%INTO vens%'",
-        )
+        execute(writing.database, _TERMINATE + " AND query LIKE '%INTO vens%'")
         # The first again, by itself.
         await writing.until(_WAITING, 1)
     await writing.until_acked(first, second, third)
     assert writing.stored() == [("a", 1), ("a", 2), ("c", 3)]
     assert writing.outcomes() == {"stored": 5, "duplicate": 1, "dead_lettered": 0}
     assert execute(writing.database, "SELECT status FROM vens WHERE ven_id = 'a'") == [("offline",)]
+
+
+async def test_a_copy_that_nobody_reads_any_more_ends_with_its_connection(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persistence, "_BACKOFF_SECONDS", (0.01, 0.01))
+    lost: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    batch = [reading("a", NOW + n, n, filler="x" * 20_000) for n in range(100)]
+    async with Writing(database, batch_max=len(batch)).running() as writing:
+        # Makes the day's partition.
+        writing.put(first := reading("a", NOW - 1, 1))
+        await writing.until_acked([first])
+        with held(database, "ven_telemetry"):
+            writing.put(*batch)
+            for _ in range(3):
+                # More than the socket holds: asyncpg waits until it may write on, and PostgreSQL waits for the lock.
+                await writing.until(_WAITING, 1)
+                execute(database, _TERMINATE)
+        await writing.until_acked([first], batch)
+    assert len(writing.stored()) == len(batch) + 1
+    gc.collect()
+    assert lost == []
+
+
+async def test_a_batch_is_withdrawn_while_its_copy_waits_to_be_read(database: Database) -> None:
+    lost: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    first = [reading("a", NOW + n, 1, filler="x" * 20_000) for n in range(100)]
+    second = [reading("a", NOW + n, 2, filler="x" * 20_000) for n in range(100)]
+    async with Writing(database, batch_max=100).running() as writing:
+        with held(database, "vens"):
+            writing.put(*first)
+            await writing.until(_WAITING, 1)
+            writing.put(*second)
+            await writing.until(_WAITING, 2)
+            execute(database, _TERMINATE + " AND query LIKE '%INTO vens%'")
+            await writing.until(_WAITING, 1)
+        await writing.until_acked(first, second)
+    assert writing.stored() == [("a", 1)] * 100
+    gc.collect()
+    assert lost == []
 
 
 async def test_poison_in_the_batch_behind_costs_neither_batch_anything(writing: Writing) -> None:
@@ -184,11 +228,7 @@ async def test_after_an_outage_batches_overlap_again(writing: Writing) -> None:
     with held(writing.database, "vens"):
         writing.put(reading("a", NOW, 1), reading("b", NOW, 1))
         await writing.until(_WAITING, 1)
-        execute(
-            writing.database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ecs-ingest'"
-            " AND datname = current_database()",
-        )
+        execute(writing.database, _TERMINATE)
         await writing.until(_WAITING, 1)
     await eventually(lambda: len(writing.acked) == 1)
     with held(writing.database, "vens"):

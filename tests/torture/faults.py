@@ -20,6 +20,8 @@ from tests.torture.world import World
 
 # /health names a server that is away after this long at most: an idle worker looks every 5 s.
 _NAMED_SECONDS = 8.0
+# A server that says nothing is given up on 5 s after that look.
+_FROZEN_SECONDS = 15.0
 Deed = Callable[[World, random.Random], Awaitable[None]]
 
 
@@ -89,6 +91,13 @@ async def restart_postgres(world: World, rng: random.Random) -> None:
     await _away("database", world, rng)
     world.postgres.options["timezone"] = rng.choice(("UTC", "Asia/Kolkata", "America/New_York"))
     await asyncio.to_thread(world.postgres.start)
+
+
+@hurts("database")
+async def freeze_postgres(world: World, rng: random.Random) -> None:
+    """Every PostgreSQL process stands still: connections stay open, and nothing comes back over them."""
+    with world.postgres_frozen():
+        await named(world, "database", _FROZEN_SECONDS)
 
 
 @hurts("database")
@@ -183,9 +192,9 @@ async def _away(server: str, world: World, rng: random.Random) -> None:
         await named(world, server)
 
 
-async def named(world: World, server: str) -> None:
-    """Wait until every worker's /health names `server`; AssertionError if that takes more than a few seconds."""
-    await until(lambda: all(server in worker.waiting_for() for worker in world.workers), _NAMED_SECONDS)
+async def named(world: World, server: str, within: float = _NAMED_SECONDS) -> None:
+    """Wait until every worker's /health names `server`; AssertionError if that takes more than `within` s."""
+    await until(lambda: all(server in worker.waiting_for() for worker in world.workers), within)
 
 
 def _long_session() -> Properties:
@@ -204,7 +213,7 @@ async def until(condition: Callable[[], bool], timeout: float = 30) -> None:  # 
 
 INGEST = (kill_ingest, stop_ingest, freeze_and_kill_ingest)
 DATABASE = (
-    *(crash_postgres, restart_postgres, terminate_backends),
+    *(crash_postgres, restart_postgres, freeze_postgres, terminate_backends),
     *(lock_tables, read_only_database, run_migrations),
 )
 BROKER = (restart_broker, take_session_over)

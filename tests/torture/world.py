@@ -6,10 +6,13 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker
@@ -141,6 +144,21 @@ class World:
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of one statement, in a connection of its own."""
         return execute(self.db, statement, *values)
+
+    @contextmanager
+    def postgres_frozen(self) -> Iterator[None]:
+        """SIGSTOP for every process of PostgreSQL, SIGCONT at the end."""
+        assert self.postgres.process
+        server = psutil.Process(self.postgres.process.pid)
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     async def healthy(self, timeout: float = 60) -> float:  # noqa: ASYNC109 a deadline for polling
         """Wait until every worker's /health is 200; returns the seconds that took."""

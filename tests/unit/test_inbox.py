@@ -57,6 +57,16 @@ async def test_too_many_bytes_press_until_most_are_written() -> None:
     assert pressed == [True, False]
 
 
+async def test_long_topics_weigh_too() -> None:
+    inbox = Inbox(batch_max=1000, linger=0)
+    pressed: list[bool] = []
+    inbox.on_pressure = pressed.append
+    topic = "oadr/meter/" + "x" * 60_000
+    for _ in range(module.PAUSE_BYTES // len(topic)):
+        inbox.put(message(topic, b"{}"))
+    assert pressed == [True]
+
+
 async def test_too_many_messages_press_too() -> None:
     inbox = Inbox(batch_max=2, linger=0, hold=6)
     pressed: list[bool] = []

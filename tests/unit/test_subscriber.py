@@ -1,5 +1,7 @@
 """Which deliveries are acknowledged; connecting is tests/integration/test_ingest.py's subject."""
 
+import asyncio
+import contextlib
 from typing import Any, cast
 
 import pytest
@@ -9,6 +11,7 @@ from ingest.state import State
 from ingest.subscriber import Subscriber
 from ingest.wire import Wire
 from shared.config import Mqtt
+from tests.servers import eventually
 
 
 class Recorder:
@@ -47,8 +50,35 @@ def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
     subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=ignore, on_connack=ignore)
     recorder = Recorder()
     subscriber._wire = cast(Wire, recorder)
-    subscriber._connected(session_present=False)
-    subscriber._connected(session_present=True)
+    subscriber._generation = 2
     subscriber.ack([delivery(1, 1), delivery(2, 2), delivery(0, 2, qos=0), delivery(3, 2)])
     subscriber.ack([delivery(4, 1)])
     assert recorder.acked == [[2, 3]]
+
+
+async def test_what_commits_before_connack_is_not_acknowledged_on_the_new_connection() -> None:
+    accepted = asyncio.Event()
+    got = bytearray()
+
+    async def silent_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        while data := await reader.read(1000):
+            got.extend(data)
+        writer.close()
+
+    async with await asyncio.start_server(silent_broker, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        subscriber = Subscriber(
+            Mqtt(host="127.0.0.1", port=port), ["t"], State(), receive=ignore, on_connack=ignore
+        )
+        older = subscriber._generation
+        running = asyncio.create_task(subscriber.run())
+        await accepted.wait()
+        subscriber.ack([delivery(7, older)])
+        # CONNECT, and nothing that was queued before or after it.
+        await eventually(lambda: got)
+        await eventually(lambda: subscriber._wire is not None and not subscriber._wire._paho.want_write())
+        assert len(got) == 2 + got[1]
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
