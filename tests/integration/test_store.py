@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ingest import store as store_module
 from ingest.message import Message, Outcome
 from ingest.partitions import Partitions
 from ingest.store import Store
@@ -69,6 +70,15 @@ async def test_a_reading_is_stored_as_sent_with_its_samples(write: Writing) -> N
         " null::float8, null::float8"
         f" UNION ALL SELECT 'v1', to_timestamp({NOW + 0.25}), 'b', 'hvac', 'Wärme', 0.82, 0.1, 0.5, 7.5"
     )
+
+
+async def test_what_is_remembered_is_of_so_many_vens_at_most(
+    write: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_SEEN_VENS", 10)
+    for n in range(100):
+        assert await write(reading(f"v{n}", NOW, n), reading("again", NOW + n, n)) == [S, S]
+    assert len(write.store._seen_vens) <= 12
 
 
 async def test_the_first_of_two_readings_with_one_key_stays(write: Writing) -> None:

@@ -2,6 +2,9 @@
 
 import time
 
+import pytest
+
+from ingest import known as known_loads
 from ingest.known import Known, KnownLoads
 from ingest.message import Message
 from tests.samples import reading, snapshot
@@ -39,6 +42,15 @@ def test_what_was_not_committed_is_not_remembered() -> None:
     message = reading("v", time.time(), 1, loads={"a": 1.0})
     assert len(learn(known, message)) == 1
     assert len(learn(known, message)) == 1
+
+
+def test_what_is_remembered_is_of_so_many_vens_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_loads, "_REMEMBER_VENS", 10)
+    known = KnownLoads()
+    for n in range(100):
+        _, descriptions = known.learn([reading(f"v{n}", time.time(), 1, loads={"a": 1.0})])
+        known.remember(descriptions)
+    assert len(known._committed) <= 11
 
 
 def described(ts: float, kind: str | None) -> Message:
