@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest import decode as decode_module
 from ingest.decode import DecodeError
 from ingest.message import Reading, Snapshot, StatusReport
 from tests.anything import bodies
@@ -63,3 +65,39 @@ def test_any_message_with_some_bytes_changed(
     for at, value in changes:
         payload[at % len(payload)] = value
     decode(topic, bytes(payload))
+
+
+# Few words, so that many messages are plain, and some are nearly.
+near_plain = st.text(st.sampled_from('ab\\"/\x7f\x1fä'), max_size=3)
+near_plain_loads = st.lists(
+    st.fixed_dictionaries(
+        {"currentPowerKw": st.just(1)},
+        optional=dict.fromkeys(("id", "loadId", "type", "name"), near_plain),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(st.sampled_from(("volttron/metering", "ven/loads/v")), near_plain_loads, st.booleans())
+def test_a_plain_message_is_taken_for_what_a_look_at_each_text_would_find(
+    topic: str, loads: list[dict[str, Any]], escaped: bool
+) -> None:
+    body = {"venId": "v", "timestamp": NOW, "usedPowerKw": 1, "loads": loads}
+    payload = json.dumps(body, ensure_ascii=escaped).encode()
+    taken = outcome(topic, payload)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode_module, "_is_plain", lambda _: False)
+        assert outcome(topic, payload) == taken
+
+
+def outcome(topic: str, payload: bytes) -> object:
+    try:
+        content = DECODER.decode(topic, payload, NOW * 1_000_000)
+    except DecodeError as refusal:
+        return str(refusal)
+    if isinstance(content, Reading):
+        return content.row, content.samples, content.description
+    assert isinstance(content, Snapshot)
+    return content.loads
