@@ -36,6 +36,16 @@ async def test_rows_equal_the_ledger_after_every_fault_of_ingest_database_and_br
             await run_round(world, SEED + number, [fault], ledger)
 
 
+async def test_a_database_that_dies_within_full_batches() -> None:
+    ledger = Ledger()
+    async with world_of() as world:
+        for number in range(2):
+            await run_round(world, SEED + number, [faults.crash_postgres_in_full_batches], ledger)
+        events = [event for life in world.workers[0].lives() for event in life]
+        full = [event["messages"] / event["batches"] for event in events if event["event"] == "flush"]
+        assert max(full) > 300
+
+
 async def test_two_workers_on_a_shared_subscription_killed_in_turn() -> None:
     ledger = Ledger()
     async with world_of(workers=2) as world:

@@ -51,7 +51,7 @@ async def every_fault(seed: int, rounds: int) -> list[Round]:
     ledger = Ledger()
     done = []
     async with world_of() as world:
-        chosen = (*faults.ALL, faults.lock_tables_for_20_s)
+        chosen = (*faults.ALL, *faults.LONG)
         for number in range(rounds * len(chosen)):
             fault = chosen[number % len(chosen)]
             done.append(_say(seed + number, await run_round(world, seed + number, [fault], ledger)))

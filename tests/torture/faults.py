@@ -22,6 +22,8 @@ from tests.torture.world import World
 _NAMED_SECONDS = 8.0
 # A server that says nothing is given up on 5 s after that look.
 _FROZEN_SECONDS = 15.0
+# Thousands of messages at the suite's rate.
+_PILE_SECONDS = 8.0
 Deed = Callable[[World, random.Random], Awaitable[None]]
 
 
@@ -134,6 +136,19 @@ async def _lock(world: World, rng: random.Random, seconds: float) -> None:
     await asyncio.to_thread(hold)
 
 
+@hurts("ingest", "database")
+async def crash_postgres_in_full_batches(world: World, rng: random.Random) -> None:
+    """kill -9 of PostgreSQL while ingest catches up: batches are full, and a COPY is larger than any socket holds."""
+    worker = world.in_turn()
+    worker.kill()
+    await asyncio.sleep(_PILE_SECONDS)
+    worker.start()
+    # Subscribed, and the first batches under way.
+    await until(lambda: worker.health()[0] == 200)
+    await asyncio.sleep(rng.uniform(0, 0.15))
+    await crash_postgres.do(world, rng)
+
+
 @hurts("database")
 async def run_migrations(world: World, rng: random.Random) -> None:
     """The newest migration goes back and forth while ingest works."""
@@ -218,6 +233,8 @@ DATABASE = (
 )
 BROKER = (restart_broker, take_session_over)
 ALL = (*INGEST, *DATABASE, *BROKER)
+# They take their time.
+LONG = (lock_tables_for_20_s, crash_postgres_in_full_batches)
 
 
 def at_random(rng: random.Random, choice: Sequence[Fault], steps: int) -> list[Fault]:
