@@ -250,6 +250,7 @@ async def test_dead_letters_take_no_more_of_the_disk_than_they_may(connection: C
     await flood(40, 100)
     assert await retention.trim_dead_letters(connection, limit) == 50
     assert await kept() == list(range(50, 100))
+    await retention.reuse_dead_letters(connection)
     size = await connection.fetchval("SELECT pg_total_relation_size('dead_letters')")
     await flood(100, 140)
     assert await retention.trim_dead_letters(connection, limit) == 40
