@@ -49,6 +49,8 @@ class Leader:
                     await self._tick()
                     self._complaint = None
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+                    if db.cancelled():
+                        raise asyncio.CancelledError from exc
                     await self._stumble(exc)
                 await asyncio.sleep(_TICK_SECONDS)
         finally:

@@ -65,7 +65,7 @@ class Persistence:
     async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
         """Do `work` on a connection until it succeeds; raises only what speaks of the rows themselves."""
         delay = _BACKOFF_SECONDS[0]
-        while not _cancelled():
+        while not db.cancelled():
             try:
                 outcomes = await work(await lane.connected())
             except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
@@ -80,7 +80,6 @@ class Persistence:
             else:
                 self.succeeded()
                 return outcomes
-        # A rollback on a broken connection raises an error of its own in place of this one.
         raise asyncio.CancelledError
 
     async def _wait(self, lane: Lane, error: BaseException, delay: float) -> None:
@@ -93,11 +92,6 @@ class Persistence:
             await lane.close()
             self._store.forget()
         await asyncio.sleep(delay)
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _bury_old(batch: Sequence[Message], raw_from: int) -> None:

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL with the settings' login."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,13 @@ UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+
+
+def cancelled() -> bool:
+    """Whether the running task is to end. A rollback on a broken connection raises an error of its own in place of
+    CancelledError: who handles such errors and goes on must ask."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def connect_arguments(settings: Database) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_killed_it_leaves_nothing_behind(home: Path) -> None:
         children = up.wait_until_running()
         up.wait_for_rows()
         up.kill()
-        wait_until(lambda: not alive(children), 20)
+        wait_until(lambda: not alive(children), 20, lambda: str(alive(children)))
 
 
 @embedded
