@@ -22,7 +22,7 @@ _TICK_SECONDS = 5.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
 _LOCK_SECONDS = 5
-# Rolling up an hour of a large fleet takes a while; nothing takes longer than this.
+# Rolling up an hour of a large fleet takes a while. What takes longer is given up, said, and tried again.
 _STATEMENT_SECONDS = 300
 _RAW_DAYS_AHEAD = 2
 _ROLLUP_MONTHS_AHEAD = 1
@@ -96,9 +96,8 @@ class Leader:
 
     async def _stumble(self, error: BaseException) -> None:
         why = explain(error)
-        # That the database is away the pulse says; and the writer may have said the rest already.
-        away = isinstance(error, db.UNREACHABLE)
-        if not away and why not in (self._complaint, self._state.waiting_for_database):
+        # The writer or the pulse may have said it already.
+        if why not in (self._complaint, self._state.waiting_for_database, self._state.database_away):
             log.warning("leader_waits", why=why, error=type(error).__name__)
         self._complaint = why
         # A fresh session: the lock is given up with the old one, and whoever is well may lead.

@@ -25,7 +25,7 @@ class Metrics:
             ),
         }
         self.truncated = Counter(
-            "ecs_ingest_dead_letters_truncated", "Dead letters cut to 64 KiB", registry=registry
+            "ecs_ingest_dead_letters_truncated", "Dead letters not kept whole", registry=registry
         )
         self.dead_letters_dropped = Counter(
             "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk", registry=registry
