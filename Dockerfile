@@ -25,6 +25,6 @@ EXPOSE 8000 9100
 
 # For the default command; compose says how ingest is.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-  CMD python -m shared.healthcheck "${API_PORT:-8000}"
+  CMD python -m shared.commands.healthcheck "${API_PORT:-8000}"
 
 CMD ["sh", "shared/serve.sh"]

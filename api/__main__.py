@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import uvicorn
 
 from api.app import create_app
-from api.connection import Connection
 from api.settings import read
-from shared import logs, program
+from api.web.bounded_connection import Connection
+from shared import logs
+from shared.commands import program
 from shared.config import environment
 from shared.logs import get_logger
 from shared.ports import listen

@@ -14,17 +14,20 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
-from api import contract, errors, events, health, history, loads, stats, vens
-from api.contract import Contract
 from api.database import Database
-from api.fixture_events import EventStore
-from api.fixture_vens import VenStore
-from api.middleware import AnyError, BoundedBody, Keys, Measure, NoTrailingSlash
-from api.params import HISTORY_PARAMS, INTERVAL_PARAMS
-from api.resource import resource
+from api.fixtures import events, vens
+from api.fixtures.event_store import EventStore
+from api.fixtures.ven_store import VenStore
+from api.service import contract, health
+from api.service.contract import Contract
 from api.services import Services
 from api.settings import Settings, read
-from api.totals import Totals
+from api.telemetry import history, loads, stats
+from api.telemetry.totals import Totals
+from api.web import errors
+from api.web.middleware import AnyError, BoundedBody, Keys, Measure, NoTrailingSlash
+from api.web.query_string import HISTORY_PARAMS, INTERVAL_PARAMS
+from api.web.resource import resource
 from shared import logs
 from shared.config import environment, split_list
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from api.errors import UnavailableError
-from api.faults import cannot_connect, unavailable
+from api.db_errors import cannot_connect, unavailable
+from api.web.errors import UnavailableError
 from shared.config import Database as DatabaseSettings
 from shared.db import UNREACHABLE, Connection, connect_arguments
 

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from api.errors import UnavailableError
+from api.web.errors import UnavailableError
 from shared.db import UNREACHABLE
 
 _MIGRATE = "the database's schema is missing or old: run `ecs-backend migrate`"

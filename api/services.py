@@ -7,11 +7,11 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 
-from api.contract import Contract
 from api.database import Database
-from api.fixture_events import EventStore
-from api.fixture_vens import VenStore
-from api.totals import Totals
+from api.fixtures.event_store import EventStore
+from api.fixtures.ven_store import VenStore
+from api.service.contract import Contract
+from api.telemetry.totals import Totals
 
 
 @dataclass(frozen=True)

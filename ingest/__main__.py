@@ -10,7 +10,8 @@ import uvloop
 
 from ingest.service import Service
 from ingest.settings import Settings, read
-from shared import logs, program
+from shared import logs
+from shared.commands import program
 from shared.config import environment
 from shared.logs import get_logger
 from shared.ports import listen

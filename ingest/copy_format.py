@@ -9,7 +9,7 @@ came and packs the numbers of a row in one call.
 from collections.abc import Iterable
 from struct import Struct
 
-from shared.models import WireLoad
+from ingest.receive.payloads import WireLoad
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"

@@ -4,9 +4,9 @@ import asyncio
 
 import asyncpg
 
-from ingest.faults import explain
-from ingest.lane import SESSION
-from ingest.state import State
+from ingest.db_errors import explain
+from ingest.health import State
+from ingest.write.lane import SESSION
 from shared import db
 from shared.config import Database
 from shared.db import Connection

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ingest.state import State
+from ingest.health import State
 
 
 class Server(uvicorn.Server):

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from shared.models import WireLoad
+from ingest.receive.payloads import WireLoad
 
 
 class Outcome(Enum):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ingest.queries import SQL
+from ingest.write.queries import SQL
 from shared.db import Connection
 
 DAY_US = 86_400_000_000

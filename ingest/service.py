@@ -5,19 +5,19 @@ import contextlib
 import socket
 
 from ingest import http
-from ingest.decode import DecodeError, Decoder
-from ingest.flushes import FlushSummary
-from ingest.inbox import Inbox
-from ingest.leader import Leader
+from ingest.db_probe import Pulse
+from ingest.health import State
 from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
-from ingest.pulse import Pulse
+from ingest.receive.decode import DecodeError, Decoder
+from ingest.receive.subscriber import Subscriber
+from ingest.receive.topics import TopicMap
 from ingest.settings import Settings
-from ingest.state import State
-from ingest.store import Store
-from ingest.subscriber import Subscriber
-from ingest.topics import TopicMap
-from ingest.writer import Writer
+from ingest.upkeep.leader import Leader
+from ingest.write.batch import Store
+from ingest.write.flush_log import FlushSummary
+from ingest.write.inbox import Inbox
+from ingest.write.writer import Writer
 from shared.logs import get_logger
 
 log = get_logger(__name__)

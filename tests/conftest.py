@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from shared import config
+from shared.commands.migrate import migrate
 from shared.config import Database
-from shared.migrate import migrate
-from tests import servers
+from tests.support import servers
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,10 +9,10 @@ import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.errors import BadRequestError, NotFoundError
-from api.resource import json
+from api.web.errors import BadRequestError, NotFoundError
+from api.web.resource import json
 
-FILE = Path(__file__).resolve().parent.parent / "docs" / "backend-api.yaml"
+FILE = Path(__file__).resolve().parents[2] / "docs" / "backend-api.yaml"
 _PAGE = Path(__file__).with_name("docs.html")
 # libyaml's, ten times as fast, where it is there.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

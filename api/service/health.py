@@ -4,11 +4,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import queries
-from api.errors import UnavailableError
-from api.resource import json
 from api.services import services
-from shared.migrate import migration_ids
+from api.telemetry import queries
+from api.web.errors import UnavailableError
+from api.web.resource import json
+from shared.commands.migrate import migration_ids
 
 
 async def alive(_: Request) -> Response:

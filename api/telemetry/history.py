@@ -6,15 +6,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import queries
-from api.buckets import DEFAULTS, Buckets, base_seconds, choose
-from api.errors import BadRequestError, UnavailableError
-from api.loads import no_such_load, no_such_ven, storable
-from api.params import HistoryParams, history_params
-from api.points import COLUMNS, HistoryResponse, Point, filled, points
-from api.queries import Row
-from api.resource import csv_table, json
 from api.services import services
+from api.telemetry import queries
+from api.telemetry.buckets import DEFAULTS, Buckets, base_seconds, choose
+from api.telemetry.loads import no_such_load, no_such_ven, storable
+from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled, points
+from api.telemetry.queries import Row
+from api.web.errors import BadRequestError, UnavailableError
+from api.web.query_string import HistoryParams, history_params
+from api.web.resource import csv_table, json
 
 # The longest range for granularities that are no multiple of a minute.
 _NETWORK_RAW_LIMIT = timedelta(hours=6)

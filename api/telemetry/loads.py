@@ -4,11 +4,11 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import queries
-from api.errors import NotFoundError
-from api.points import rounded
-from api.resource import json
 from api.services import Services, services
+from api.telemetry import queries
+from api.telemetry.points import rounded
+from api.web.errors import NotFoundError
+from api.web.resource import json
 
 
 class Load(Struct, frozen=True, rename="camel"):

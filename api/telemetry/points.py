@@ -6,9 +6,9 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from api.buckets import Buckets
-from api.params import Fill
-from api.queries import Row
+from api.telemetry.buckets import Buckets
+from api.telemetry.queries import Row
+from api.web.query_string import Fill
 
 _DECIMALS = 3
 

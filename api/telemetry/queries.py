@@ -6,9 +6,9 @@ from pathlib import Path
 
 import asyncpg
 
-from api.buckets import Buckets
 from api.database import Database
-from shared.models import OFFLINE_STATUSES
+from api.telemetry.buckets import Buckets
+from shared.config import OFFLINE_STATUSES
 from shared.sql import load_blocks
 
 Row = asyncpg.Record

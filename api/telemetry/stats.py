@@ -4,11 +4,11 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import queries
-from api.errors import UnavailableError
-from api.points import rounded, rounded_or_none
-from api.resource import json
 from api.services import services
+from api.telemetry import queries
+from api.telemetry.points import rounded, rounded_or_none
+from api.web.errors import UnavailableError
+from api.web.resource import json
 
 
 class NetworkStats(Struct, frozen=True, rename="camel"):

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from api import queries
 from api.database import Database
-from api.errors import UnavailableError
+from api.telemetry import queries
+from api.web.errors import UnavailableError
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from api.errors import problem
+from api.web.errors import problem
 from shared.logs import get_logger
 
 log = get_logger(__name__)

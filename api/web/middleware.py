@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import TooLargeError, UnauthorizedError, answer_api_error, answer_unforeseen
+from api.web.errors import TooLargeError, UnauthorizedError, answer_api_error, answer_unforeseen
 
 MAX_BODY_BYTES = 64 * 1024
 _METHODS = frozenset(HTTPMethod)

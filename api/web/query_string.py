@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Struct
 from starlette.requests import Request
 
-from api.errors import BadRequestError
+from api.web.errors import BadRequestError
 
 Fill = Literal["none", "null", "locf"]
 Format = Literal["json", "csv"]

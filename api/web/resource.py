@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from api.errors import BadRequestError, problem
+from api.web.errors import BadRequestError, problem
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -10,11 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ingest import copyrows
+from ingest import copy_format
 from ingest.message import Reading, Snapshot, StatusReport
-from ingest.topics import Kind, TopicMap
-from shared.errors import EcsError
-from shared.models import (
+from ingest.receive.payloads import (
     MAX_ID_CHARACTERS,
     MAX_POWER_KW,
     Timestamp,
@@ -22,6 +20,8 @@ from shared.models import (
     WireLoadSnapshot,
     WireTelemetry,
 )
+from ingest.receive.topics import Kind, TopicMap
+from shared.errors import EcsError
 
 MAX_PAYLOAD_BYTES = 128 * 1024
 MAX_AHEAD_SECONDS = 3600
@@ -101,14 +101,14 @@ class Decoder:
         if event_id is not None:
             _identifier("eventId", event_id)
         reading.battery_soc = soc
-        key = copyrows.key(ven_id, ts)
-        reading.row = copyrows.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
+        key = copy_format.key(ven_id, ts)
+        reading.row = copy_format.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
         loads = wire.loads or ()
         _check_loads(loads, _is_plain(payload))
         reading.lists_loads = wire.loads is not None
         reading.description = describe(loads) if loads else None
         reading.sample_count = len(loads)
-        reading.samples = copyrows.samples(key, loads)
+        reading.samples = copy_format.samples(key, loads)
         return reading
 
     def _snapshot(self, named: str | None, payload: bytes, received_at: int) -> Snapshot:

@@ -4,7 +4,7 @@ session-present flag, and reading that costs microseconds a message.
 paho reads a packet's header byte by byte and builds a message object with MQTT 5 properties for each;
 aiomqtt wakes one task a message. Here one read from the socket is cut into all the packets it holds:
 PUBLISH goes straight to a callback, everything else to paho. PUBACKs of a batch are one write.
-Tests in tests/integration/test_wire.py pin what this relies on.
+Tests in tests/ingest/receive/test_paho_bridge.py pin what this relies on.
 """
 
 import asyncio

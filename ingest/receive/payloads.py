@@ -10,9 +10,6 @@ from msgspec import Meta, Struct, field
 MAX_ID_CHARACTERS = 128
 MAX_POWER_KW = 1_000_000.0
 
-# Statuses that mean a VEN is offline, compared in lower case.
-OFFLINE_STATUSES = ("offline", "disconnected", "lost")
-
 Timestamp = int | float | str
 Power = Annotated[float, Meta(ge=-MAX_POWER_KW, le=MAX_POWER_KW)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]

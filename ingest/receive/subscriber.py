@@ -13,9 +13,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingest.health import State
 from ingest.message import Message
-from ingest.state import State
-from ingest.wire import Wire
+from ingest.receive.paho_bridge import Wire
 from shared.config import Mqtt
 from shared.errors import SettingsError
 from shared.logs import get_logger

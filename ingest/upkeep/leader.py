@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from ingest import lane, retention, rollup
-from ingest.faults import explain
+from ingest.db_errors import explain
+from ingest.health import State
 from ingest.partitions import Partitions
-from ingest.state import State
+from ingest.upkeep import retention, rollup
+from ingest.write import lane
 from shared import db
 from shared.config import Database, Retention
 from shared.db import Connection

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import asyncpg
 from rich.progress import Progress
 
-from ingest import rollup
-from ingest.faults import explain
+from ingest.db_errors import explain
+from ingest.upkeep import rollup
 from shared import config, db, logs
 from shared.errors import EcsError, SettingsError, StartupError
 

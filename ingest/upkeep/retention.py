@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ingest import rollup
+from ingest.upkeep import rollup
 from shared.config import Retention
 from shared.db import Connection
 from shared.logs import get_logger

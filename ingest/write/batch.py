@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from ingest import copyrows
-from ingest.dead_letters import write_dead_letters
-from ingest.faults import Fault, classify
-from ingest.known import KnownLoads
+from ingest import copy_format
+from ingest.db_errors import Fault, classify
 from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport
 from ingest.partitions import Partitions, TooOldError
-from ingest.queries import SQL, columns
-from ingest.status_store import retained_repeats, write_statuses
-from ingest.ven_store import update_vens
+from ingest.write.dead_letters import write_dead_letters
+from ingest.write.loads import KnownLoads
+from ingest.write.queries import SQL, columns
+from ingest.write.statuses import retained_repeats, write_statuses
+from ingest.write.vens import update_vens
 from shared.db import Connection
 
 Outcomes = list[Outcome]
@@ -124,14 +124,14 @@ class Store:
         rows = [reading.row for reading in readings]
         stored = set(readings)
         if self._merging:
-            await _copy(connection, "incoming_telemetry", copyrows.TELEMETRY_COLUMNS, rows)
+            await _copy(connection, "incoming_telemetry", copy_format.TELEMETRY_COLUMNS, rows)
             new = {(r["ven_id"], r["ts"]) for r in await connection.fetch(SQL["merge_incoming"])}
             stored = {reading for reading in readings if (reading.ven_id, reading.ts) in new}
         else:
-            await _copy(connection, "ven_telemetry", copyrows.TELEMETRY_COLUMNS, rows)
+            await _copy(connection, "ven_telemetry", copy_format.TELEMETRY_COLUMNS, rows)
         samples = [reading.samples for reading in readings if reading.samples and reading in stored]
         if samples:
-            await _copy(connection, "ven_load_samples", copyrows.SAMPLE_COLUMNS, samples)
+            await _copy(connection, "ven_load_samples", copy_format.SAMPLE_COLUMNS, samples)
         return stored
 
 
@@ -174,7 +174,7 @@ async def _copy(connection: Connection, table: str, columns: Sequence[str], rows
 
 
 async def _stream(rows: list[bytes]) -> AsyncIterator[bytes]:
-    yield copyrows.HEADER
+    yield copy_format.HEADER
     chunk: list[bytes] = []
     size = 0
     for row in rows:
@@ -183,7 +183,7 @@ async def _stream(rows: list[bytes]) -> AsyncIterator[bytes]:
         if size >= _COPY_CHUNK_BYTES:
             yield b"".join(chunk)
             chunk, size = [], 0
-    yield b"".join(chunk) + copyrows.TRAILER
+    yield b"".join(chunk) + copy_format.TRAILER
 
 
 async def _mark_dirty(connection: Connection, stored: set[Reading]) -> None:

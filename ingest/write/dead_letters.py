@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from ingest.message import DeadLetter, Message
-from ingest.queries import SQL, columns
+from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
 # More of a payload is not kept.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ingest.dead_letters import TOPIC_CHARACTERS
 from ingest.message import DeadLetter, Message, Outcome, Reading
-from shared.models import MAX_ID_CHARACTERS, WireName
+from ingest.receive.payloads import MAX_ID_CHARACTERS, WireName
+from ingest.write.dead_letters import TOPIC_CHARACTERS
 
 
 class FlushSummary:

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from ingest.store import Store
+from ingest.write.batch import Store
 from shared import db
 from shared.config import Database
 from shared.db import Connection
@@ -69,7 +69,7 @@ def _end_writing_when_lost(connection: Connection) -> None:
     """A COPY that waits to write on must hear that its connection is gone.
 
     asyncpg 0.32 lets it wait for ever: event loops do not call resume_writing when a connection is lost. The next
-    write then fails. tests/integration/test_writer.py pins this.
+    write then fails. tests/ingest/write/test_writer.py pins this.
     """
     protocol = connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001
     connection.add_termination_listener(lambda _: protocol.resume_writing())

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
-from ingest.decode import loads_in
 from ingest.message import Message, Reading, Snapshot
-from shared.models import WireLoad
+from ingest.receive.decode import loads_in
+from ingest.receive.payloads import WireLoad
 
 # Another process, or a restored database, may know otherwise: what was committed is only trusted this long.
 _REMEMBER_SECONDS = 300.0

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
-from ingest.faults import Fault, blame, classify, explain
-from ingest.lane import Lane
+from ingest.db_errors import Fault, blame, classify, explain
+from ingest.health import State
 from ingest.message import DeadLetter, Message, Reading
 from ingest.partitions import TooOldError
-from ingest.state import State
-from ingest.store import Outcomes, Store
+from ingest.write.batch import Outcomes, Store
+from ingest.write.lane import Lane
 from shared import db
 from shared.db import Connection
 from shared.logs import get_logger

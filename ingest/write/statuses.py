@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence, Set
 
-from ingest.dead_letters import fingerprint
 from ingest.message import Message, Outcome, StatusReport
-from ingest.queries import SQL, columns
-from ingest.statuses import Timeline
+from ingest.write.dead_letters import fingerprint
+from ingest.write.queries import SQL, columns
+from ingest.write.timeline import Timeline
 from shared.db import Connection
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence, Set
 import asyncpg
 
 from ingest.message import DeadLetter, Message, Reading, StatusReport
-from ingest.queries import SQL, columns
+from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
 

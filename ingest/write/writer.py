@@ -11,14 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ingest.dead_letters import is_cut
-from ingest.flushes import FlushSummary, rows_of
-from ingest.inbox import Inbox
-from ingest.lane import Lane
+from ingest.health import State
 from ingest.message import DeadLetter, Message, Outcome
-from ingest.persistence import Persistence
-from ingest.state import State
-from ingest.store import Copied, Outcomes, Store
+from ingest.write.batch import Copied, Outcomes, Store
+from ingest.write.dead_letters import is_cut
+from ingest.write.flush_log import FlushSummary, rows_of
+from ingest.write.inbox import Inbox
+from ingest.write.lane import Lane
+from ingest.write.retry import Persistence
 from shared.config import Database
 from shared.logs import get_logger
 

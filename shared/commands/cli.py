@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import logs, status, up
+from shared import logs
+from shared.commands import status, up
+from shared.commands.migrate import migrate
 from shared.config import Dashboard, Database, Log, environment, read
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 from shared.errors import EcsError, SettingsError
-from shared.migrate import migrate
 
 _PROGRAM = "ecs-backend"
 _SETTINGS = (
@@ -44,9 +45,9 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
         case "status":
             return _status()
         case "rollup":
-            return _become("ingest.rebuild", rest)
+            return _become("ingest.upkeep.rebuild", rest)
         case "simulate":
-            return _become("fixtures", rest)
+            return _become("fixtures.fleet", rest)
         case service:
             return _become(service, ())
 

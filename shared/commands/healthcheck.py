@@ -1,4 +1,4 @@
-"""`python -m shared.healthcheck PORT`: whether the service on that local port answers /health with 200."""
+"""`python -m shared.commands.healthcheck PORT`: whether the service on that local port answers /health with 200."""
 
 import http.client
 import sys

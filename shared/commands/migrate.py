@@ -16,7 +16,7 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-DIRECTORY = Path(__file__).resolve().parent.parent / "migrations"
+DIRECTORY = Path(__file__).resolve().parents[2] / "migrations"
 # Any number will do, as long as every migrate takes the same.
 _ADVISORY_LOCK = 0x6D696772
 _RETRY_SECONDS = 0.5

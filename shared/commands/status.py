@@ -7,10 +7,9 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from shared.config import Dashboard, Database
+from shared.config import OFFLINE_STATUSES, Dashboard, Database
 from shared.db import libpq_arguments
 from shared.errors import StartupError
-from shared.models import OFFLINE_STATUSES
 from shared.sql import load_blocks
 
 _SQL = load_blocks(Path(__file__).with_name("status.sql"))

@@ -15,12 +15,12 @@ import msgspec
 from msgspec import Struct
 
 from shared import config, logs
+from shared.commands.migrate import migrate
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.child import spawn, stop
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.errors import EcsError, SettingsError, StartupError
-from shared.migrate import migrate
 from shared.ports import accepts, require_free
 
 VENS = 25
@@ -179,7 +179,7 @@ class Services:
     def _spawn_fleet(self) -> None:
         vens, interval = self._options.vens or VENS, self._options.interval or INTERVAL_SECONDS
         _say(f"  fleet      {vens} simulated VENs, a report of each every {interval:g} s\n")
-        self._spawn_child("fleet", ["fixtures", "--vens", str(vens), "--interval", str(interval)])
+        self._spawn_child("fleet", ["fixtures.fleet", "--vens", str(vens), "--interval", str(interval)])
 
     def _spawn_child(self, name: str, arguments: list[str]) -> Child:
         process = spawn([sys.executable, "-m", *arguments], env=self._env)

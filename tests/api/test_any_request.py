@@ -17,10 +17,17 @@ from schemathesis.specs.openapi.checks import (
 
 from shared.config import Api, Database
 from shared.ports import accepts
-from tests.api_client import document
-from tests.integration.api_data import store
-from tests.model import R
-from tests.servers import Process, as_environment, free_port, new_database, temporary_directory, wait_until
+from tests.support.api_client import document
+from tests.support.api_data import store
+from tests.support.model import R
+from tests.support.servers import (
+    Process,
+    as_environment,
+    free_port,
+    new_database,
+    temporary_directory,
+    wait_until,
+)
 
 NOON = 1_783_684_800
 

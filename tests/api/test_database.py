@@ -13,14 +13,14 @@ import pytest
 
 from api import database as pool
 from api.database import Database as Pool
-from api.errors import UnavailableError
+from api.web.errors import UnavailableError
+from shared.commands.migrate import migrate
 from shared.config import Api, Database
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
-from tests import servers
-from tests.api_client import Client, serving
-from tests.integration.api_data import connected, execute, store
-from tests.model import R
+from tests.support import servers
+from tests.support.api_client import Client, serving
+from tests.support.api_data import connected, execute, store
+from tests.support.model import R
 
 TELEMETRY = (
     "/api/stats/network",

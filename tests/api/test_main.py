@@ -13,8 +13,8 @@ import pytest
 
 from shared.config import Api, Database
 from shared.ports import accepts
-from tests.api_client import NOWHERE, check
-from tests.servers import Process, as_environment, free_port, wait_until
+from tests.support.api_client import NOWHERE, check
+from tests.support.servers import Process, as_environment, free_port, wait_until
 
 
 @pytest.fixture

@@ -25,18 +25,18 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from ingest import rollup
-from ingest.leader import ADVISORY_LOCK
+from ingest.upkeep import rollup
+from ingest.upkeep.leader import ADVISORY_LOCK
 from shared import logs
+from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Log, Mqtt
 from shared.db import connect
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
 from tests.benchmarks.latency import measure
 from tests.benchmarks.machine import machine
 from tests.benchmarks.profile import profiled
-from tests.servers import (
+from tests.support.servers import (
     Process,
     as_environment,
     free_port,

@@ -12,11 +12,11 @@ from statistics import quantiles
 
 import aiomqtt
 
+from shared.commands.migrate import migrate
 from shared.config import Api, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
-from tests.servers import (
+from tests.support.servers import (
     Process,
     as_environment,
     free_port,

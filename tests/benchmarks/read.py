@@ -21,14 +21,14 @@ from rich.table import Table
 from api.app import create_app
 from api.database import Database
 from api.settings import Settings
-from ingest import rollup
+from ingest.upkeep import rollup
 from shared import config, db
+from shared.commands.migrate import migrate
 from shared.config import Api
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
 from shared.sql import load_blocks
 from tests.benchmarks.machine import machine
-from tests.servers import (
+from tests.support.servers import (
     Process,
     as_environment,
     free_port,

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from ingest.faults import Fault, blame, classify, explain
+from ingest.db_errors import Fault, blame, classify, explain
 
 
 def error(kind: type[asyncpg.PostgresError], **fields: str) -> asyncpg.PostgresError:

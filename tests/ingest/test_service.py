@@ -15,11 +15,11 @@ import aiomqtt
 import msgspec
 import pytest
 
-from ingest.wire import Wire
+from ingest.receive.paho_bridge import Wire
+from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
-from shared.migrate import migrate
-from tests.samples import field_samples, telemetry
-from tests.servers import (
+from tests.support.samples import field_samples, telemetry
+from tests.support.servers import (
     Address,
     Process,
     as_environment,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.healthcheck import healthy
-from tests.servers import free_port, wait_until
+from shared.commands.healthcheck import healthy
+from tests.support.servers import free_port, wait_until
 
 SERVE = Path(__file__).resolve().parents[2] / "shared" / "serve.sh"
 
@@ -69,5 +69,5 @@ def test_only_200_is_healthy(status: int, expected: bool) -> None:
 
 
 def test_silence_is_not_healthy() -> None:
-    command = [sys.executable, "-m", "shared.healthcheck", str(free_port())]
+    command = [sys.executable, "-m", "shared.commands.healthcheck", str(free_port())]
     assert subprocess.run(command).returncode == 1

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shared.commands.migrate import migrate
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.errors import StartupError
-from shared.migrate import migrate
 from shared.ports import accepts
-from tests.servers import alive, execute, free_port, running, temporary_directory, wait_until
+from tests.support.servers import alive, execute, free_port, running, temporary_directory, wait_until
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from starlette.applications import Starlette
 
 from api.app import create_app
-from api.contract import FILE
+from api.service.contract import FILE
 from api.settings import Settings
 from shared.config import Api, Dashboard, Database, Log
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg
 
-from ingest import rollup
+from ingest.upkeep import rollup
 from shared import db
 from shared.config import Database
-from tests.model import Point, R
-from tests.servers import connect
+from tests.support.model import Point, R
+from tests.support.servers import connect
 
 HOUR, DAY = 3600, 86400
 

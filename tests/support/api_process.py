@@ -13,7 +13,7 @@ import psutil
 
 from shared.config import Api, Database
 from shared.ports import accepts
-from tests.servers import Process, as_environment, free_port, wait_until
+from tests.support.servers import Process, as_environment, free_port, wait_until
 
 HOST = "127.0.0.1"
 

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ingest.decode import DecodeError, Decoder
 from ingest.message import DeadLetter, Message
-from ingest.topics import TopicMap
+from ingest.receive.decode import DecodeError, Decoder
+from ingest.receive.topics import TopicMap
 from shared.config import Mqtt
-from tests.model import R
+from tests.support.model import R
 
 MQTT = Mqtt(host="unused")
 RETENTION_DAYS = 30

@@ -6,7 +6,15 @@ import aiomqtt
 import pytest
 
 from shared.config import Database
-from tests.servers import Address, Process, as_environment, eventually, execute, new_database, wait_until
+from tests.support.servers import (
+    Address,
+    Process,
+    as_environment,
+    eventually,
+    execute,
+    new_database,
+    wait_until,
+)
 
 
 def test_every_test_gets_a_migrated_database_of_its_own(

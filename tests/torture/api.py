@@ -12,14 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from api.contract import FILE
+from api.service.contract import FILE
+from shared.commands.migrate import migrate
 from shared.config import Database
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
-from tests.api_process import running_api
-from tests.integration.api_data import store
-from tests.model import R
-from tests.servers import running, temporary_directory
+from tests.support.api_data import store
+from tests.support.api_process import running_api
+from tests.support.model import R
+from tests.support.servers import running, temporary_directory
 
 _CONFIG = Path(__file__).with_name("schemathesis.toml")
 _HOUR = 3600

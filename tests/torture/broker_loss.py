@@ -5,7 +5,7 @@ import copy
 import signal
 
 from shared.embedded.broker import EmbeddedBroker
-from tests.servers import eventually
+from tests.support.servers import eventually
 from tests.torture import verify
 from tests.torture.ledger import Ledger
 from tests.torture.rounds import load, world_of

@@ -13,9 +13,9 @@ import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.wire import Wire
-from shared.migrate import migrate
-from tests.servers import connect
+from ingest.receive.paho_bridge import Wire
+from shared.commands.migrate import migrate
+from tests.support.servers import connect
 from tests.torture.world import World
 
 # /health names a server that is away after this long at most: an idle worker looks every 5 s.

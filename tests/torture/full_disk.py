@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.servers import execute, temporary_directory
+from tests.support.servers import execute, temporary_directory
 from tests.torture import faults
 from tests.torture.ledger import Ledger
 from tests.torture.rounds import Round, run_round, world_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import aiomqtt
 
-from tests.anything import payloads
-from tests.servers import eventually
+from tests.support.anything import payloads
+from tests.support.servers import eventually
 from tests.torture.mutants import TOPICS, Mutator
 from tests.torture.world import World
 

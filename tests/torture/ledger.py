@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.model import R
+from tests.support.model import R
 
 VENS = 40
 

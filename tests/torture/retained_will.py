@@ -7,9 +7,9 @@ import time
 import aiomqtt
 import httpx
 
-from tests.api_process import running_api
-from tests.model import R
-from tests.servers import eventually
+from tests.support.api_process import running_api
+from tests.support.model import R
+from tests.support.servers import eventually
 from tests.torture import verify
 from tests.torture.ledger import Ledger, Letter
 from tests.torture.proxy import Proxy

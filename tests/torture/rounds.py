@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tests.servers import temporary_directory
+from tests.support.servers import temporary_directory
 from tests.torture import verify
 from tests.torture.faults import Fault
 from tests.torture.ledger import Ledger

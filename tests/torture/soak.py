@@ -11,7 +11,7 @@ from rich.table import Table
 
 from shared.config import Api
 from tests.benchmarks.machine import machine
-from tests.servers import Process, as_environment, free_port, wait_until
+from tests.support.servers import Process, as_environment, free_port, wait_until
 from tests.torture import verify
 from tests.torture.rounds import world_of
 from tests.torture.world import Worker

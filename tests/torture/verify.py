@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest import rollup
+from ingest.upkeep import rollup
 from shared import db
-from tests import model
+from tests.support import model
 from tests.torture.ledger import Ledger
 from tests.torture.world import MEMORY_LIMIT_MB, World
 

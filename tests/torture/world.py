@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import psutil
 
+from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
-from tests.servers import Process, as_environment, execute, free_port
+from tests.support.servers import Process, as_environment, execute, free_port
 
 MEMORY_LIMIT_MB = 150
 _DATABASE = "torture"

@@ -12,13 +12,13 @@ import msgspec
 import psycopg
 import pytest
 
+from shared.commands.migrate import migrate
 from shared.config import Database
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.migrate import migrate
-from tests.api_client import check, document
-from tests.api_process import HOST, ApiProcess, running_api
-from tests.integration.api_data import connected
-from tests.servers import eventually, running, temporary_directory
+from tests.support.api_client import check, document
+from tests.support.api_data import connected
+from tests.support.api_process import HOST, ApiProcess, running_api
+from tests.support.servers import eventually, running, temporary_directory
 from tests.torture.api import fill
 
 TELEMETRY = (

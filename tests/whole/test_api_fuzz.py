@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared.config import Database
-from tests.api_process import running_api
+from tests.support.api_process import running_api
 from tests.torture.api import attack, fill
 
 EXAMPLES = 25

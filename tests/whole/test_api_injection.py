@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from shared.config import Database
-from tests.api_client import document
-from tests.api_process import ApiProcess, running_api
-from tests.servers import execute
+from tests.support.api_client import document
+from tests.support.api_process import ApiProcess, running_api
+from tests.support.servers import execute
 from tests.torture.api import fill
 
 ATTACKS = (

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, suppress
 import psutil
 import pytest
 
-from api.connection import HEADER_BYTES, REQUEST_SECONDS, STALL_SECONDS
-from tests.api_client import NOWHERE
-from tests.api_process import HOST, ApiProcess, running_api
-from tests.servers import eventually
+from api.web.bounded_connection import HEADER_BYTES, REQUEST_SECONDS, STALL_SECONDS
+from tests.support.api_client import NOWHERE
+from tests.support.api_process import HOST, ApiProcess, running_api
+from tests.support.servers import eventually
 
 MB = 2**20
 CROWD = 300

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from api.database import Database as Pool
-from api.errors import UnavailableError
+from api.web.errors import UnavailableError
 from shared.config import Database
-from tests.servers import execute
+from tests.support.servers import execute
 from tests.torture.api import fill
 
 WRITES = (

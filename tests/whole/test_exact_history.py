@@ -1,5 +1,5 @@
 """For any data in any order of arrival, a history is what its definition says of all raw rows: random fleets
-through the real writer, rollup and api, against plain Python (tests/model.py, which shares no code)."""
+through the real writer, rollup and api, against plain Python (tests/support/model.py, which shares no code)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from api.app import create_app
 from api.settings import Settings
-from ingest import rollup
 from ingest.partitions import Partitions
-from ingest.store import Store
+from ingest.upkeep import rollup
+from ingest.write.batch import Store
 from shared import config, db
 from shared.config import Database
 from shared.db import Connection
-from tests import model
-from tests.model import R
-from tests.samples import message, payload_of
+from tests.support import model
+from tests.support.model import R
+from tests.support.samples import message, payload_of
 
 # Midnight UTC before the nights in which Berlin's clocks change.
 AUTUMN = round(datetime(2026, 10, 24, tzinfo=UTC).timestamp())

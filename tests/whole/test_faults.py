@@ -10,7 +10,7 @@ from itertools import cycle
 import aiomqtt
 import pytest
 
-from tests.servers import eventually
+from tests.support.servers import eventually
 from tests.torture import faults, verify
 from tests.torture.broken_connections import broken_connections
 from tests.torture.broker_loss import kill_broker

@@ -12,7 +12,7 @@ from shared.config import Database, Mqtt
 from shared.embedded.broker import find_mosquitto
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.ports import accepts
-from tests.servers import (
+from tests.support.servers import (
     Address,
     Process,
     alive,
@@ -39,7 +39,7 @@ class Up(Process):
         self.port, self.ingest_port, self.broker_port = free_port(), free_port(), free_port()
         ports = ["--port", str(self.port), "--broker-port", str(self.broker_port)]
         env = {"INGEST_HTTP_PORT": str(self.ingest_port), **(env or {})}
-        super().__init__(directory, "shared.cli", "up", *ports, *arguments, env=env)
+        super().__init__(directory, "shared.commands.cli", "up", *ports, *arguments, env=env)
 
     def wait_until_running(self) -> list[psutil.Process]:
         """Its children, once it has said that it runs."""

@@ -13,8 +13,8 @@ import aiomqtt
 import pytest
 
 from shared.config import Api, Database
-from tests.integration.test_ingest import Ingesting, publish
-from tests.servers import Address, Process, as_environment, eventually, free_port, wait_until
+from tests.ingest.test_service import Ingesting, publish
+from tests.support.servers import Address, Process, as_environment, eventually, free_port, wait_until
 
 # A whole hour, long enough ago that its buckets are closed and recent enough for any retention.
 HOUR = int(time.time()) // 3600 * 3600 - 3 * 3600

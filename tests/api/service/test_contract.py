@@ -8,12 +8,15 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from starlette.routing import Route
 
-from api import bodies, fixture_events, fixture_vens, loads, points, stats
 from api.app import ROUTES
-from api.buckets import MAX_POINTS
-from api.params import HISTORY_PARAMS
-from api.resource import Resource
-from tests.api_client import check, document, serving
+from api.fixtures import bodies
+from api.fixtures import event_store as fixture_events
+from api.fixtures import ven_store as fixture_vens
+from api.telemetry import loads, points, stats
+from api.telemetry.buckets import MAX_POINTS
+from api.web.query_string import HISTORY_PARAMS
+from api.web.resource import Resource
+from tests.support.api_client import check, document, serving
 
 
 def operations() -> set[tuple[str, str]]:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.buckets import MAX_POINTS, choose, count, cover
-from api.errors import BadRequestError
-from api.params import HistoryParams, parse_granularity
-from tests import model
+from api.telemetry.buckets import MAX_POINTS, choose, count, cover
+from api.web.errors import BadRequestError
+from api.web.query_string import HistoryParams, parse_granularity
+from tests.support import model
 
 SIX_HOURS = timedelta(hours=6)
 

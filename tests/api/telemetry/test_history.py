@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shared.config import Database
-from tests.api_client import Client, serving
-from tests.integration.api_data import DAY, HOUR, execute, iso, store
-from tests.model import R
+from tests.support.api_client import Client, serving
+from tests.support.api_data import DAY, HOUR, execute, iso, store
+from tests.support.model import R
 
 NETWORK = "/api/stats/network/history"
 # 2026-07-10T12:00:00Z

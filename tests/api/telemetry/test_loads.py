@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from shared.config import Database
-from tests.api_client import Client, serving
-from tests.integration.api_data import ago, load, sample, store, ven
-from tests.model import R
+from tests.support.api_client import Client, serving
+from tests.support.api_data import ago, load, sample, store, ven
+from tests.support.model import R
 
 # The latest telemetry that lists loads; before it and after it.
 NOW, BEFORE, AFTER = ago(600), ago(900), ago(300)

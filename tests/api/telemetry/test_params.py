@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from api.errors import BadRequestError
-from api.params import HistoryParams, history_params, parse_granularity, parse_time
+from api.web.errors import BadRequestError
+from api.web.query_string import HistoryParams, history_params, parse_granularity, parse_time
 
 
 def asked(query: str = "", accept: str = "*/*") -> HistoryParams:

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.queries import HISTORY_SQL, SQL
+from api.telemetry.queries import HISTORY_SQL, SQL
 from shared.config import Database
-from tests.integration.api_data import connected
-from tests.servers import new_database
+from tests.support.api_data import connected
+from tests.support.servers import new_database
 
 # Two closed days and a third whose first hours are rolled up but for the last minutes.
 DAY = datetime(2026, 7, 10, tzinfo=UTC)

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from api.buckets import cover
-from api.params import Fill, parse_granularity
-from api.points import Point, filled, rounded, rounded_count
+from api.telemetry.buckets import cover
+from api.telemetry.points import Point, filled, rounded, rounded_count
+from api.web.query_string import Fill, parse_granularity
 
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from shared.config import Database
-from tests import model
-from tests.api_client import Client, serving
-from tests.integration.api_data import (
+from tests.support import model
+from tests.support.api_client import Client, serving
+from tests.support.api_data import (
     DAY,
     HOUR,
     assert_close,
@@ -20,7 +20,7 @@ from tests.integration.api_data import (
     shown,
     store,
 )
-from tests.model import R
+from tests.support.model import R
 
 NETWORK = "/api/stats/network/history"
 # 2026-07-10T00:00:00Z

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api import queries, totals
-from api.totals import Shared
+from api.telemetry import queries, totals
+from api.telemetry.totals import Shared
 from shared.config import Dashboard, Database
-from tests.api_client import Client, serving
-from tests.integration.api_data import ago, execute, load, roll_up, sample, store, ven
-from tests.model import R
+from tests.support.api_client import Client, serving
+from tests.support.api_data import ago, execute, load, roll_up, sample, store, ven
+from tests.support.model import R
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api import totals
-from api.totals import Shared
+from api.telemetry import totals
+from api.telemetry.totals import Shared
 
 
 class Clock:

@@ -8,9 +8,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.resource import resource
+from api.web.resource import resource
 from shared.config import Api
-from tests.api_client import Client, serving
+from tests.support.api_client import Client, serving
 
 HISTORIES = ("/api/stats/network/history", "/api/vens/v/history", "/api/vens/v/loads/l/history")
 

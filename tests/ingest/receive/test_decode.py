@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ingest.decode import DecodeError, Decoder
 from ingest.message import Reading, Snapshot, StatusReport
-from ingest.topics import TopicMap
+from ingest.receive.decode import DecodeError, Decoder
+from ingest.receive.topics import TopicMap
 from shared.config import Mqtt
 from shared.errors import SettingsError
-from tests.samples import DECODER, field_samples
+from tests.support.samples import DECODER, field_samples
 
 NOW = 1_790_000_000.0
 NOW_US = round(NOW * 1e6)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import decode as decode_module
-from ingest.decode import DecodeError
 from ingest.message import Reading, Snapshot, StatusReport
-from tests.anything import bodies
-from tests.samples import DECODER
+from ingest.receive import decode as decode_module
+from ingest.receive.decode import DecodeError
+from tests.support.anything import bodies
+from tests.support.samples import DECODER
 
 NOW = 1_790_000_000
 TOPICS = (

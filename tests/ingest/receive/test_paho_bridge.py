@@ -13,11 +13,11 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.subscriber import tls_context
-from ingest.wire import Wire, _packet
+from ingest.receive.paho_bridge import Wire, _packet
+from ingest.receive.subscriber import tls_context
 from shared.config import Mqtt
 from shared.errors import SettingsError
-from tests.servers import Address, eventually
+from tests.support.servers import Address, eventually
 
 
 class Listener:

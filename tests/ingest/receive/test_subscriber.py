@@ -1,4 +1,4 @@
-"""Which deliveries are acknowledged; connecting is tests/integration/test_ingest.py's subject."""
+"""Which deliveries are acknowledged; connecting is tests/ingest/test_service.py's subject."""
 
 import asyncio
 import contextlib
@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
+from ingest.health import State
 from ingest.message import Message
-from ingest.state import State
-from ingest.subscriber import Subscriber
-from ingest.wire import Wire
+from ingest.receive.paho_bridge import Wire
+from ingest.receive.subscriber import Subscriber
 from shared.config import Mqtt
-from tests.servers import eventually
+from tests.support.servers import eventually
 
 
 class Recorder:

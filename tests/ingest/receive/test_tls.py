@@ -16,9 +16,9 @@ from shared.config import Database
 from shared.embedded.broker import find_mosquitto
 from shared.embedded.child import spawn, stop
 from shared.ports import accepts
-from tests.integration.test_ingest import Ingesting
-from tests.samples import telemetry
-from tests.servers import eventually, execute, free_port, wait_until
+from tests.ingest.test_service import Ingesting
+from tests.support.samples import telemetry
+from tests.support.servers import eventually, execute, free_port, wait_until
 
 _USER, _PASSWORD = "ecs", "a secret word"
 

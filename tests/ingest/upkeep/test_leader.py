@@ -1,9 +1,9 @@
-"""What the leader says when it cannot go on; what it does is tests/integration/test_rollup.py's subject."""
+"""What the leader says when it cannot go on; what it does is tests/ingest/upkeep/test_rollup.py's subject."""
 
 import pytest
 
-from ingest.leader import Leader
-from ingest.state import State
+from ingest.health import State
+from ingest.upkeep.leader import Leader
 from shared.config import Database, Retention
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from ingest import retention, rollup
 from ingest.message import Outcome
 from ingest.partitions import Partitions, TooOldError
-from ingest.store import Store
+from ingest.upkeep import retention, rollup
+from ingest.write.batch import Store
 from shared import db
 from shared.config import Database, Retention
 from shared.db import Connection
-from tests import model
-from tests.model import R
-from tests.samples import message, payload_of
-from tests.servers import eventually
+from tests.support import model
+from tests.support.model import R
+from tests.support.samples import message, payload_of
+from tests.support.servers import eventually
 
 # Buckets closed for an hour, whatever the clock says.
 START = int(time.time()) // 3600 * 3600 - 7200

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ingest import store as store_module
 from ingest.message import Message, Outcome
 from ingest.partitions import Partitions
-from ingest.store import Store
+from ingest.write import batch as store_module
+from ingest.write.batch import Store
 from shared import db
 from shared.config import Database
 from shared.db import Connection
-from tests.samples import message, reading, snapshot, status, telemetry
+from tests.support.samples import message, reading, snapshot, status, telemetry
 
 S, D, L = Outcome.STORED, Outcome.DUPLICATE, Outcome.DEAD_LETTERED
 NOW = float(int(time.time()))

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from ingest import inbox as module
-from ingest.inbox import Inbox
-from tests.samples import message
+from ingest.write import inbox as module
+from ingest.write.inbox import Inbox
+from tests.support.samples import message
 
 
 def put(inbox: Inbox, count: int, **delivery: int) -> None:

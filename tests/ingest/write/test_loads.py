@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from ingest import known as known_loads
-from ingest.known import Known, KnownLoads
 from ingest.message import Message
-from tests.samples import reading, snapshot
+from ingest.write import loads as known_loads
+from ingest.write.loads import Known, KnownLoads
+from tests.support.samples import reading, snapshot
 
 
 def learn(known: KnownLoads, *messages: object) -> list[Known]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.message import Outcome
-from ingest.statuses import Timeline
+from ingest.write.timeline import Timeline
 
 
 def test_a_repeat_of_the_current_status_adds_no_row_but_moves_its_time() -> None:

@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 import pytest
 
-from ingest import persistence
-from ingest.inbox import Inbox
+from ingest.health import State
 from ingest.message import Message
 from ingest.partitions import Partitions
-from ingest.state import State
-from ingest.store import Store
-from ingest.writer import Writer
+from ingest.write import retry as persistence
+from ingest.write.batch import Store
+from ingest.write.inbox import Inbox
+from ingest.write.writer import Writer
 from shared.config import Database
-from tests.samples import reading, status
-from tests.servers import connect, eventually, execute
+from tests.support.samples import reading, status
+from tests.support.servers import connect, eventually, execute
 
 NOW = float(int(time.time()))
 _WAITING = (

@@ -4,28 +4,28 @@ from pathlib import Path
 
 import pytest
 
+from shared.commands.migrate import migration_ids
 from shared.config import Database
-from shared.migrate import migration_ids
-from tests.servers import Process, as_environment, execute, new_database
+from tests.support.servers import Process, as_environment, execute, new_database
 
 
 @pytest.mark.parametrize("command", [(), ("up",), ("migrate",), ("ingest",), ("api",), ("simulate",)])
 def test_help_explains_each_command(tmp_path: Path, command: tuple[str, ...]) -> None:
-    with Process(tmp_path, "shared.cli", *command, "--help", env={}) as process:
+    with Process(tmp_path, "shared.commands.cli", *command, "--help", env={}) as process:
         assert process.wait() == 0
         assert f"usage: {' '.join(('ecs-backend', *command))}" in process.output()
 
 
 @pytest.mark.parametrize("arguments", [(), ("fly",), ("ingest", "--fast"), ("migrate", "--rollback", "0")])
 def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    with Process(tmp_path, "shared.cli", *arguments, env={}) as process:
+    with Process(tmp_path, "shared.commands.cli", *arguments, env={}) as process:
         assert process.wait() == 2
         assert "usage: ecs-backend" in process.output()
 
 
 @pytest.mark.parametrize("command", ["migrate", "ingest", "api", "simulate"])
 def test_a_missing_setting_is_named_in_one_line(tmp_path: Path, command: str) -> None:
-    with Process(tmp_path, "shared.cli", command, env={}) as process:
+    with Process(tmp_path, "shared.commands.cli", command, env={}) as process:
         assert process.wait() == 2
         (line,) = process.output().splitlines()
         assert "is missing" in line
@@ -38,10 +38,10 @@ def test_migrate_applies_and_rolls_back(tmp_path: Path, postgres: Database) -> N
 
     with new_database(postgres) as database:
         env = as_environment(database)
-        with Process(tmp_path, "shared.cli", "migrate", env=env) as process:
+        with Process(tmp_path, "shared.commands.cli", "migrate", env=env) as process:
             assert process.wait() == 0
         assert applied() == len(migration_ids())
-        with Process(tmp_path, "shared.cli", "migrate", "--rollback", "2", env=env) as process:
+        with Process(tmp_path, "shared.commands.cli", "migrate", "--rollback", "2", env=env) as process:
             assert process.wait() == 0
         assert applied() == len(migration_ids()) - 2
 
@@ -49,5 +49,5 @@ def test_migrate_applies_and_rolls_back(tmp_path: Path, postgres: Database) -> N
 def test_settings_come_from_env_file_too(tmp_path: Path, database: Database) -> None:
     lines = [f"{name}={value}\n" for name, value in as_environment(database).items()]
     (tmp_path / ".env").write_text("".join(lines))
-    with Process(tmp_path, "shared.cli", "migrate", env={}) as process:
+    with Process(tmp_path, "shared.commands.cli", "migrate", env={}) as process:
         assert process.wait() == 0

@@ -8,21 +8,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ingest import rollup
 from ingest.partitions import Partitions
-from ingest.store import Store
+from ingest.upkeep import rollup
+from ingest.write.batch import Store
 from shared import db
 from shared.config import Database
-from tests.integration.test_rollup import NOW, START, network, write
-from tests.model import R
-from tests.samples import message, status
-from tests.servers import as_environment, execute, free_port
+from tests.ingest.upkeep.test_rollup import NOW, START, network, write
+from tests.support.model import R
+from tests.support.samples import message, status
+from tests.support.servers import as_environment, execute, free_port
 
 
 def command(directory: Path, settings: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": "/usr/bin:/bin", "COLUMNS": "160", **as_environment(settings)}
     return subprocess.run(
-        [sys.executable, "-m", "shared.cli", *arguments],
+        [sys.executable, "-m", "shared.commands.cli", *arguments],
         env=env,
         cwd=directory,
         capture_output=True,

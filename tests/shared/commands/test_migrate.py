@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from shared.commands.migrate import DIRECTORY, migrate, migration_ids
 from shared.config import Database
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.errors import StartupError
-from shared.migrate import DIRECTORY, migrate, migration_ids
-from tests.servers import (
+from tests.support.servers import (
     Process,
     as_environment,
     connect,
@@ -83,7 +83,7 @@ def test_a_kill_half_way_leaves_nothing_that_the_next_run_cannot_finish(
         with connect(db) as blocker:
             # The first step waits for this lock in the middle of its transaction.
             blocker.execute("LOCK TABLE pg_class IN SHARE MODE")
-            run = Process(tmp_path, "shared.cli", "migrate", env=as_environment(db))
+            run = Process(tmp_path, "shared.commands.cli", "migrate", env=as_environment(db))
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
             wait_until(lambda: execute(postgres, waiting, db.name)[0][0] >= 1, 20, run.output)
             run.kill()
@@ -96,7 +96,7 @@ def test_it_waits_for_a_server_that_is_still_starting(tmp_path: Path) -> None:
         server.start()
         settings = server.settings()
         server.stop()
-        run = Process(tmp_path, "shared.cli", "migrate", env=as_environment(settings))
+        run = Process(tmp_path, "shared.commands.cli", "migrate", env=as_environment(settings))
         wait_until(lambda: "waiting_for_database" in run.output(), 20)
         server.start()
         assert run.wait(30) == 0
@@ -108,7 +108,7 @@ def test_it_gives_up_after_db_timeout_with_one_line(database: Database, tmp_path
     with pytest.raises(StartupError, match=r"DB_HOST=127.0.0.1 .* within DB_TIMEOUT=1 s"):
         migrate(away)
     done = subprocess.run(
-        [sys.executable, "-m", "shared.cli", "migrate"],
+        [sys.executable, "-m", "shared.commands.cli", "migrate"],
         env={"PATH": "/usr/bin:/bin", **as_environment(away)},
         cwd=tmp_path,
         capture_output=True,

@@ -1,0 +1,1 @@
+"""What ingest stored, answered: histories, loads, statistics."""

@@ -1,0 +1,1 @@
+"""HTTP, nothing of the field: connections with bounds, middleware, resources, errors, the query string."""

@@ -1,0 +1,1 @@
+"""The message's way in: connect, read, recognise the topic, decode."""

@@ -1,0 +1,1 @@
+"""What the leader does with what is stored: partitions, rollups, retention, rebuild."""

@@ -1,0 +1,1 @@
+"""Decoded messages to the database: collect, batch, copy, commit, acknowledge."""

@@ -1,0 +1,1 @@
+"""The ecs-backend command and what it runs."""
