@@ -2,11 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import timedelta
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -16,22 +13,18 @@ from starlette.routing import BaseRoute
 
 from api.database import Database
 from api.fixtures import events, vens
-from api.fixtures.event_store import EventStore
-from api.fixtures.ven_store import VenStore
 from api.service import contract, health
-from api.service.contract import Contract
-from api.services import Services
+from api.services import make_services
 from api.settings import Settings, read
 from api.telemetry import history, loads, stats
-from api.telemetry.totals import Totals
+from api.telemetry.params import HISTORY_PARAMS
 from api.web import errors
 from api.web.middleware import AnyError, BoundedBody, Keys, Measure, NoTrailingSlash
-from api.web.query_string import HISTORY_PARAMS, INTERVAL_PARAMS
+from api.web.query_string import INTERVAL_PARAMS
 from api.web.resource import resource
 from shared import logs
 from shared.config import environment, split_list
 
-_FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
 _EXPOSED_HEADERS = ("Location", "Retry-After", "X-Granularity", "Allow")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -78,34 +71,16 @@ def create_app(settings: Settings | None = None) -> Starlette:
     if settings is None:
         settings = read(environment())
         logs.configure(settings.log, "api")
-    its = _services(settings)
+    services = make_services(settings)
     app = Starlette(
         routes=ROUTES,
-        middleware=_middleware(settings, its.registry),
+        middleware=_middleware(settings, services.get(CollectorRegistry)),
         exception_handlers=ERRORS,
-        lifespan=_lifespan(its.database),
+        lifespan=_lifespan(services.get(Database)),
     )
     app.router.redirect_slashes = False
-    app.state.services = its
+    app.state.services = services
     return app
-
-
-def _services(settings: Settings) -> Services:
-    database = Database(settings.db, settings.api.statement_timeout)
-    offline_after = timedelta(seconds=settings.dashboard.ven_offline_after)
-    day_zone = ZoneInfo(settings.dashboard.dashboard_timezone)
-    registry = CollectorRegistry()
-    in_use = Gauge("ecs_api_pool_in_use", "Connections to the database in use", registry=registry)
-    in_use.set_function(lambda: database.in_use)
-    return Services(
-        database=database,
-        totals=Totals(database, offline_after, day_zone),
-        vens=VenStore(_FIXTURES / "vens.json"),
-        events=EventStore(_FIXTURES / "events.json"),
-        contract=Contract(),
-        registry=registry,
-        offline_after=offline_after,
-    )
 
 
 def _middleware(settings: Settings, registry: CollectorRegistry) -> list[Middleware]:

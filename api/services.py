@@ -1,32 +1,34 @@
-"""What handlers work with, made once an app."""
+"""The wiring: everything that handlers work with, made from the settings."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from prometheus_client import CollectorRegistry
-from starlette.requests import Request
+from prometheus_client import CollectorRegistry, Gauge
 
 from api.database import Database
 from api.fixtures.event_store import EventStore
 from api.fixtures.ven_store import VenStore
 from api.service.contract import Contract
+from api.settings import Settings
 from api.telemetry.totals import Totals
+from api.web.lookup import Services
+
+_FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 
-@dataclass(frozen=True)
-class Services:
-    """The database, the fixtures in memory, the contract, and what the numbers mean here."""
-
-    database: Database
-    totals: Totals
-    vens: VenStore
-    events: EventStore
-    contract: Contract
-    registry: CollectorRegistry
-    offline_after: timedelta
-
-
-def services(request: Request) -> Services:
-    """Those of the app that answers `request`."""
-    return cast(Services, request.app.state.services)
+def make_services(settings: Settings) -> Services:
+    """The database, the fixtures in memory, the contract, the figures for Prometheus, and what the numbers mean."""
+    database = Database(settings.db, settings.api.statement_timeout)
+    offline_after = timedelta(seconds=settings.dashboard.ven_offline_after)
+    registry = CollectorRegistry()
+    in_use = Gauge("ecs_api_pool_in_use", "Connections to the database in use", registry=registry)
+    in_use.set_function(lambda: database.in_use)
+    return Services(
+        database,
+        registry,
+        Contract(),
+        Totals(database, offline_after, ZoneInfo(settings.dashboard.dashboard_timezone)),
+        VenStore(_FIXTURES / "vens.json"),
+        EventStore(_FIXTURES / "events.json"),
+    )

@@ -8,8 +8,10 @@ came and packs the numbers of a row in one call.
 
 from collections.abc import Iterable
 from struct import Struct
+from typing import TYPE_CHECKING
 
-from ingest.receive.payloads import WireLoad
+if TYPE_CHECKING:
+    from ingest.receive.payloads import WireLoad
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -122,7 +124,7 @@ def telemetry(
     )
 
 
-def samples(row_key: bytes, loads: Iterable[WireLoad]) -> bytes:
+def samples(row_key: bytes, loads: "Iterable[WireLoad]") -> bytes:
     """Rows of ven_load_samples, in the order of SAMPLE_COLUMNS, one after the other; `load_id` is that of each."""
     parts: list[bytes] = []
     for load in loads:

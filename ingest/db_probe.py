@@ -1,31 +1,30 @@
-"""A sign of life from the database, whatever the writer and the leader are doing: /health depends on it."""
+"""Asks the database once a second whether it answers, whatever the writer and the leader are doing."""
 
 import asyncio
 
 import asyncpg
 
-from ingest.db_errors import explain
-from ingest.health import State
-from ingest.write.lane import SESSION
+from ingest.database import probe_connection
+from ingest.health import Asker, DatabaseHealth
 from shared import db
 from shared.config import Database
 from shared.db import Connection
 
 _EVERY_SECONDS = 1.0
-# A server that takes longer to say anything is as good as away; it is waited for all the same.
+# After this the database is reported as down; the probe keeps waiting for its answer.
 _ANSWER_SECONDS = 5.0
 
 
-class Pulse:
-    """Asks again and again, over a connection of its own."""
+class Probe:
+    """Asks once a second, over a connection of its own."""
 
-    def __init__(self, settings: Database, state: State) -> None:
+    def __init__(self, settings: Database, health: DatabaseHealth) -> None:
         self._settings = settings
-        self._state = state
+        self._health = health
         self._connection: Connection | None = None
 
     async def run(self) -> None:
-        """Tell `state` when the database goes away and when it is back, until cancelled."""
+        """Report when the database goes away and when it is back, until cancelled."""
         try:
             while True:
                 await self._watch()
@@ -35,23 +34,21 @@ class Pulse:
 
     async def _watch(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            beat = tasks.create_task(self._beat(), name="beat")
-            await asyncio.wait([beat], timeout=_ANSWER_SECONDS)
-            if not beat.done():
-                self._state.lose_database(explain(TimeoutError()), TimeoutError.__name__)
+            answer = tasks.create_task(self._ask(), name="ask")
+            await asyncio.wait([answer], timeout=_ANSWER_SECONDS)
+            if not answer.done():
+                self._health.failed(Asker.PROBE, TimeoutError())
 
-    async def _beat(self) -> None:
+    async def _ask(self) -> None:
         try:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await db.connect(
-                    self._settings, application="ecs-ingest-pulse", server_settings=SESSION
-                )
+                self._connection = await probe_connection(self._settings)
             await self._connection.fetchval("SELECT 1", timeout=self._settings.timeout)
         except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
             self._drop()
-            self._state.lose_database(explain(exc), type(exc).__name__)
+            self._health.failed(Asker.PROBE, exc)
         else:
-            self._state.find_database(self._settings.host)
+            self._health.worked(Asker.PROBE)
 
     def _drop(self) -> None:
         if self._connection is not None:

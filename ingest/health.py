@@ -1,91 +1,69 @@
-"""What ingest is doing just now: for /health, /metrics and the log."""
+"""What ingest waits for: /health, the gauges and the log depend on it."""
 
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
+from ingest.db_errors import explain
 from ingest.message import Outcome
+from ingest.metrics import Metrics
 from shared.logs import get_logger
 
 log = get_logger(__name__)
 
 
-class Metrics:
-    """The Prometheus families of the contract, in a registry of their own."""
+class Asker(Enum):
+    """Who uses the database, and tells how it went."""
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.received = Counter("ecs_ingest_received", "Messages whose outcome is known", registry=registry)
-        self.outcomes = {
-            Outcome.STORED: Counter("ecs_ingest_stored", "Messages stored", registry=registry),
-            Outcome.DUPLICATE: Counter("ecs_ingest_duplicate", "Messages already stored", registry=registry),
-            Outcome.DEAD_LETTERED: Counter(
-                "ecs_ingest_dead_lettered", "Messages that cannot be stored", registry=registry
-            ),
-        }
-        self.truncated = Counter(
-            "ecs_ingest_dead_letters_truncated", "Dead letters not kept whole", registry=registry
-        )
-        self.dead_letters_dropped = Counter(
-            "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk", registry=registry
-        )
-        self.rows = Counter("ecs_ingest_rows", "Rows written to the raw tables", registry=registry)
-        self.flush_seconds = Histogram(
-            "ecs_ingest_flush_seconds",
-            "Time to write one batch",
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-            registry=registry,
-        )
-        self.unacked = Gauge(
-            "ecs_ingest_unacked", "Messages received and not yet acknowledged", registry=registry
-        )
-        self.oldest = Gauge(
-            "ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them", registry=registry
-        )
-        self.database_up = Gauge(
-            "ecs_ingest_database_up", "1 while the database takes batches", registry=registry
-        )
-        self.mqtt_connected = Gauge(
-            "ecs_ingest_mqtt_connected", "1 while subscribed at the broker", registry=registry
-        )
-        self.rollup_lag = Gauge("ecs_rollup_lag_seconds", "Age of the rollups' watermark", registry=registry)
-        self.rollup_dirty = Gauge(
-            "ecs_rollup_dirty_buckets", "Closed buckets waiting to be redone", registry=registry
-        )
+    WRITER = "writer"
+    PROBE = "probe"
+    LEADER = "leader"
+
+
+class DatabaseHealth:
+    """Whether the database is usable. The writer, the probe and the leader tell what they find; a change is logged
+    once, by whoever finds it first."""
+
+    def __init__(self, troubles: dict[Asker, str] | None = None) -> None:
+        self._troubles = {Asker.WRITER: "not yet connected"} if troubles is None else troubles
+
+    @property
+    def problem(self) -> str | None:
+        """Why no batch can be stored now; None: it can. What only the leader cannot do does not stop batches."""
+        return self._troubles.get(Asker.WRITER) or self._troubles.get(Asker.PROBE)
+
+    def failed(self, asker: Asker, error: BaseException) -> None:
+        """`asker` could not do its work because of `error`."""
+        why = explain(error)
+        leader = asker is Asker.LEADER
+        known = {reason for of, reason in self._troubles.items() if leader or of is not Asker.LEADER}
+        if why not in known:
+            log.warning(
+                "leader_waits" if leader else "waiting_for_database", why=why, error=type(error).__name__
+            )
+        self._troubles[asker] = why
+
+    def worked(self, asker: Asker) -> None:
+        """`asker` had an answer just now. The writer's is newer than what the probe found at its last look."""
+        was = self.problem
+        self._troubles.pop(asker, None)
+        if asker is Asker.WRITER:
+            self._troubles.pop(Asker.PROBE, None)
+        if was and self.problem is None:
+            log.info("database_ready")
 
 
 @dataclass
 class State:
-    """What ingest waits for (None: nothing), and its figures.
-
-    `waiting_for_database` is what the writer found at its last batch; `database_away` what the pulse, which asks
-    all the time, found since: a writer without work would not notice.
-    """
+    """What ingest waits for (None: nothing), and its figures."""
 
     waiting_for_broker: str | None = "not yet connected"
-    waiting_for_database: str | None = "not yet connected"
-    database_away: str | None = None
+    database: DatabaseHealth = field(default_factory=DatabaseHealth)
     metrics: Metrics = field(default_factory=Metrics)
-
-    def lose_database(self, why: str, error: str) -> None:
-        """The database is away; said once, whoever finds out first."""
-        if why not in (self.waiting_for_database, self.database_away):
-            log.warning("waiting_for_database", why=why, error=error)
-        self.database_away = why
-
-    def find_database(self, host: str) -> None:
-        """The database answers."""
-        if self.database_away:
-            self.database_away = None
-            log.info("database_ready", host=host)
 
     def problems(self) -> dict[str, str]:
         """What ingest waits for, by server; empty when all is well."""
-        both = {
-            "broker": self.waiting_for_broker,
-            "database": self.waiting_for_database or self.database_away,
-        }
+        both = {"broker": self.waiting_for_broker, "database": self.database.problem}
         return {server: why for server, why in both.items() if why is not None}
 
     def count(self, outcomes: dict[Outcome, int]) -> None:

@@ -1,8 +1,10 @@
 """One MQTT message on its way through ingest. Times are microseconds since the Unix epoch, powers kW."""
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from ingest.receive.payloads import WireLoad
+if TYPE_CHECKING:
+    from ingest.receive.payloads import WireLoad
 
 
 class Outcome(Enum):
@@ -54,7 +56,7 @@ class Snapshot:
 
     __slots__ = ("loads", "ts", "ven_id")
 
-    def __init__(self, ven_id: str, ts: int, loads: list[WireLoad]) -> None:
+    def __init__(self, ven_id: str, ts: int, loads: "list[WireLoad]") -> None:
         self.ven_id = ven_id
         self.ts = ts
         self.loads = loads

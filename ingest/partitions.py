@@ -1,9 +1,12 @@
 """Partitions of the raw tables, by UTC day: made ahead, and on demand for any day the contract accepts."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from ingest.write.queries import SQL
 from shared.db import Connection
+from shared.sql import load_blocks
+
+SQL = load_blocks(Path(__file__).with_name("partitions.sql"))
 
 DAY_US = 86_400_000_000
 

@@ -5,7 +5,7 @@ import contextlib
 import socket
 
 from ingest import http
-from ingest.db_probe import Pulse
+from ingest.db_probe import Probe
 from ingest.health import State
 from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
@@ -44,7 +44,7 @@ class Service:
         store = Store(settings.mqtt.client_id, Partitions())
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
         self._leader = Leader(settings.db, settings.retention, self._state)
-        self._pulse = Pulse(settings.db, self._state)
+        self._probe = Probe(settings.db, self._state.database)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Receive and store until `stop` is set, then write what is in hand, acknowledge and disconnect."""
@@ -53,7 +53,7 @@ class Service:
                 tasks.create_task(http.serve(self._state, listener), name="http"),
                 tasks.create_task(self._report(), name="report"),
                 tasks.create_task(self._leader.run(), name="leader"),
-                tasks.create_task(self._pulse.run(), name="pulse"),
+                tasks.create_task(self._probe.run(), name="probe"),
             ]
             subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
             writer = tasks.create_task(self._writer.run(), name="writer")

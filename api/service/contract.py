@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.web.errors import BadRequestError, NotFoundError
+from api.web.lookup import service
 from api.web.resource import json
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "backend-api.yaml"
@@ -63,8 +64,7 @@ async def asset(request: Request) -> Response:
 
 
 def _contract(request: Request) -> Contract:
-    contract: Contract = request.app.state.services.contract
-    return contract
+    return service(request, Contract)
 
 
 def _downgraded(node: Any) -> Any:

@@ -1,12 +1,13 @@
 """/health, /health/db-check and /metrics."""
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.services import services
-from api.telemetry import queries
+from api.database import Database
+from api.service.schema import applied_migrations, missing_tables
 from api.web.errors import UnavailableError
+from api.web.lookup import service
 from api.web.resource import json
 from shared.commands.migrate import migration_ids
 
@@ -18,11 +19,11 @@ async def alive(_: Request) -> Response:
 
 async def database(request: Request) -> Response:
     """GET /health/db-check: 200, or 503 that says what is wrong with the database."""
-    its = services(request).database
-    missing = await queries.missing_tables(its)
+    its = service(request, Database)
+    missing = await missing_tables(its)
     if missing:
         raise UnavailableError(f"missing in the database: {', '.join(missing)}; run `ecs-backend migrate`")
-    applied = await queries.applied_migrations(its)
+    applied = await applied_migrations(its)
     behind = [name for name in migration_ids() if name not in applied]
     if behind:
         raise UnavailableError(f"migrations behind: {', '.join(behind)}; run `ecs-backend migrate`")
@@ -31,4 +32,4 @@ async def database(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """GET /metrics: figures for Prometheus."""
-    return Response(generate_latest(services(request).registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(service(request, CollectorRegistry)), media_type=CONTENT_TYPE_LATEST)

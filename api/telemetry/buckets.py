@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from api.telemetry.params import Granularity, HistoryParams, parse_granularity
 from api.web.errors import BadRequestError
-from api.web.query_string import Granularity, HistoryParams, parse_granularity
 
 MAX_POINTS = 11_000
 # What the server picks from when no granularity is given.

@@ -6,14 +6,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.services import services
+from api.database import Database
 from api.telemetry import queries
 from api.telemetry.buckets import DEFAULTS, Buckets, base_seconds, choose
 from api.telemetry.loads import no_such_load, no_such_ven, storable
+from api.telemetry.params import HistoryParams, history_params
 from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled, points
 from api.telemetry.queries import Row
 from api.web.errors import BadRequestError, UnavailableError
-from api.web.query_string import HistoryParams, history_params
+from api.web.lookup import service
 from api.web.resource import csv_table, json
 
 # The longest range for granularities that are no multiple of a minute.
@@ -24,7 +25,7 @@ _TICK = timedelta(microseconds=1)
 
 async def network(request: Request) -> Response:
     """GET /api/stats/network/history."""
-    params, database = history_params(request), services(request).database
+    params, database = history_params(request), service(request, Database)
     stored = await queries.network_range(database)
     if stored is None:
         raise UnavailableError("the database's schema is missing or old: run `ecs-backend migrate`")
@@ -35,7 +36,7 @@ async def network(request: Request) -> Response:
 
 async def ven(request: Request) -> Response:
     """GET /api/vens/{venId}/history."""
-    params, database = history_params(request), services(request).database
+    params, database = history_params(request), service(request, Database)
     ven_id = storable(request.path_params["venId"])
     stored = await queries.ven_range(database, ven_id)
     if stored is None:
@@ -46,7 +47,7 @@ async def ven(request: Request) -> Response:
 
 async def load(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}/history."""
-    params, database = history_params(request), services(request).database
+    params, database = history_params(request), service(request, Database)
     ven_id, load_id = storable(request.path_params["venId"]), storable(request.path_params["loadId"])
     stored = await queries.load_range(database, ven_id, load_id)
     if stored is None:

@@ -4,10 +4,11 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.services import Services, services
+from api.database import Database
 from api.telemetry import queries
-from api.telemetry.points import rounded
 from api.web.errors import NotFoundError
+from api.web.figures import rounded
+from api.web.lookup import service
 from api.web.resource import json
 
 
@@ -24,20 +25,20 @@ class Load(Struct, frozen=True, rename="camel"):
 
 async def of_ven(request: Request) -> Response:
     """GET /api/vens/{venId}/loads."""
-    return json(await _loads(services(request), request.path_params["venId"]))
+    return json(await _loads(service(request, Database), request.path_params["venId"]))
 
 
 async def one(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}."""
     ven_id, load_id = request.path_params["venId"], request.path_params["loadId"]
-    for load in await _loads(services(request), ven_id):
+    for load in await _loads(service(request, Database), ven_id):
         if load.id == load_id:
             return json(load)
     raise no_such_load(ven_id, load_id)
 
 
-async def _loads(its: Services, ven_id: str) -> list[Load]:
-    rows = await queries.ven_loads(its.database, storable(ven_id))
+async def _loads(database: Database, ven_id: str) -> list[Load]:
+    rows = await queries.ven_loads(database, storable(ven_id))
     if rows is None:
         raise no_such_ven(ven_id)
     return [

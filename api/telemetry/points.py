@@ -7,10 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from api.telemetry.buckets import Buckets
+from api.telemetry.params import Fill
 from api.telemetry.queries import Row
-from api.web.query_string import Fill
-
-_DECIMALS = 3
+from api.web.figures import rounded, rounded_or_none
 
 
 class Point(Struct, frozen=True, rename="camel"):
@@ -33,16 +32,6 @@ class HistoryResponse(Struct, frozen=True):
 
 
 COLUMNS = tuple(field.encode_name for field in msgspec.structs.fields(Point))
-
-
-def rounded(value: float) -> float:
-    """A figure as it is answered; never -0.0."""
-    return round(value, _DECIMALS) + 0.0
-
-
-def rounded_or_none(value: float | None) -> float | None:
-    """The same of a figure that may be missing."""
-    return None if value is None else round(value, _DECIMALS) + 0.0
 
 
 def rounded_count(mean: float) -> float | int:

@@ -1,6 +1,5 @@
 """One function for each question to the database; the SQL is in history.sql and queries.sql."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,11 +14,6 @@ Row = asyncpg.Record
 
 HISTORY_SQL = load_blocks(Path(__file__).with_name("history.sql"))
 SQL = load_blocks(Path(__file__).with_name("queries.sql"))
-
-TABLES = (
-    *("vens", "ven_loads", "ven_telemetry", "ven_load_samples", "network_power_1m", "network_power_5m"),
-    *("ven_power_5m", "load_power_5m", "rollup_state", "dirty_buckets", "current_loads", "_yoyo_migration"),
-)
 
 
 async def network_range(database: Database) -> Row | None:
@@ -85,13 +79,3 @@ async def load_totals(database: Database, offline_after: timedelta) -> list[Row]
 async def fleet(database: Database, offline_after: timedelta) -> Row | None:
     """vens, online, and the sums used_kw, shed_kw, requested_kw over online ones."""
     return await database.fetchrow(SQL["fleet"], offline_after, OFFLINE_STATUSES)
-
-
-async def missing_tables(database: Database) -> Sequence[str]:
-    """The tables of TABLES that are not there."""
-    return [row["name"] for row in await database.fetch(SQL["missing_tables"], TABLES)]
-
-
-async def applied_migrations(database: Database) -> set[str]:
-    """Names of the migrations the database has had."""
-    return {row["migration_id"] for row in await database.fetch(SQL["migrations"])}

@@ -102,10 +102,3 @@ FROM (
                             AND (telemetry_ts IS NULL OR status_at >= telemetry_ts), false) AS online
     FROM vens
 ) AS each
-
--- name: missing_tables
--- $1 text[]: tables → those that are not there
-SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL
-
--- name: migrations
-SELECT migration_id FROM _yoyo_migration

@@ -4,10 +4,12 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.services import services
+from api.database import Database
 from api.telemetry import queries
-from api.telemetry.points import rounded, rounded_or_none
+from api.telemetry.totals import Totals
 from api.web.errors import UnavailableError
+from api.web.figures import rounded, rounded_or_none
+from api.web.lookup import service
 from api.web.resource import json
 
 
@@ -36,28 +38,28 @@ class LoadTypeStats(Struct, frozen=True, rename="camel"):
 
 async def network(request: Request) -> Response:
     """GET /api/stats/network."""
-    its = services(request)
-    fleet = await queries.fleet(its.database, its.offline_after)
+    totals = service(request, Totals)
+    fleet = await queries.fleet(service(request, Database), totals.offline_after)
     if fleet is None:
         raise UnavailableError("the database gave no figures")
-    loads = await its.totals.loads.get()
+    loads = await totals.loads.get()
     stats = NetworkStats(
         ven_count=fleet["vens"],
-        controllable_power_kw=rounded(sum(totals.controllable_kw for totals in loads)),
-        potential_load_reduction_kw=rounded(sum(totals.shed_capability_kw for totals in loads)),
+        controllable_power_kw=rounded(sum(of.controllable_kw for of in loads)),
+        potential_load_reduction_kw=rounded(sum(of.shed_capability_kw for of in loads)),
         household_usage_kw=rounded(fleet["used_kw"]),
         online_vens=fleet["online"],
         current_load_reduction_kw=rounded(fleet["shed_kw"]),
         network_efficiency=rounded_or_none(_ratio(100 * fleet["shed_kw"], fleet["requested_kw"])),
         average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["online"])),
-        total_house_power_today=rounded(await its.totals.energy_today_kwh.get()),
+        total_house_power_today=rounded(await totals.energy_today_kwh.get()),
     )
     return json(stats)
 
 
 async def loads(request: Request) -> Response:
     """GET /api/stats/loads."""
-    totals = await services(request).totals.loads.get()
+    totals = await service(request, Totals).loads.get()
     stats = [
         LoadTypeStats(of.type, rounded(of.capacity_kw), rounded(of.shed_capability_kw), rounded(of.usage_kw))
         for of in totals

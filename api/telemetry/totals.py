@@ -67,17 +67,17 @@ class LoadTotals(Struct, frozen=True):
 
 
 class Totals:
-    """The sums over all loads, and the network's energy of today."""
+    """The sums over all loads, and the network's energy of today. `offline_after`: how long a silent VEN is online."""
 
     def __init__(self, database: Database, offline_after: timedelta, day_zone: ZoneInfo) -> None:
         self._database = database
-        self._offline_after = offline_after
+        self.offline_after = offline_after
         self._day_zone = day_zone
         self.loads = Shared(self._loads)
         self.energy_today_kwh = Shared(self._energy_today_kwh)
 
     async def _loads(self) -> list[LoadTotals]:
-        rows = await queries.load_totals(self._database, self._offline_after)
+        rows = await queries.load_totals(self._database, self.offline_after)
         return sorted((LoadTotals(*row) for row in rows), key=lambda totals: totals.type)
 
     async def _energy_today_kwh(self) -> float:

@@ -1,1 +1,8 @@
-"""The message's way in: connect, read, recognise the topic, decode."""
+"""The message's way in:
+
+subscriber: one session at the broker, reconnected with backoff; acknowledges
+paho_bridge: the bytes of the socket → packets, below aiomqtt's public face
+topics: a topic → the kind of message and the VEN
+payloads: what VENs send, as structs
+decode: topic and payload → a reading, snapshot or status, or a reason why not
+"""

@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from ingest.db_errors import explain
-from ingest.health import State
+from ingest.database import leader_connection
+from ingest.health import Asker, State
 from ingest.partitions import Partitions
 from ingest.upkeep import retention, rollup
-from ingest.write import lane
 from shared import db
 from shared.config import Database, Retention
 from shared.db import Connection
@@ -22,9 +21,6 @@ ADVISORY_LOCK = 0x6C656164
 _TICK_SECONDS = 5.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
-_LOCK_SECONDS = 5
-# Rolling up an hour of a large fleet takes a while. What takes longer is given up, said, and tried again.
-_STATEMENT_SECONDS = 300
 _RAW_DAYS_AHEAD = 2
 _ROLLUP_MONTHS_AHEAD = 1
 
@@ -40,7 +36,6 @@ class Leader:
         self._leads = False
         self._upkeep_at = 0.0
         self._trim_at = 0.0
-        self._complaint: str | None = None
 
     async def run(self) -> None:
         """Lead whenever nobody else does, until cancelled."""
@@ -48,7 +43,7 @@ class Leader:
             while True:
                 try:
                     await self._tick()
-                    self._complaint = None
+                    self._state.database.worked(Asker.LEADER)
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     if db.cancelled():
                         raise asyncio.CancelledError from exc
@@ -60,7 +55,7 @@ class Leader:
 
     async def _tick(self) -> None:
         if self._connection is None or self._connection.is_closed():
-            self._connection, self._leads = await self._connect(), False
+            self._connection, self._leads = await leader_connection(self._settings), False
         if not self._leads:
             self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK)
             self._upkeep_at = 0.0
@@ -96,23 +91,11 @@ class Leader:
         self._state.metrics.rollup_dirty.set(dirty)
 
     async def _stumble(self, error: BaseException) -> None:
-        why = explain(error)
-        # The writer or the pulse may have said it already.
-        if why not in (self._complaint, self._state.waiting_for_database, self._state.database_away):
-            log.warning("leader_waits", why=why, error=type(error).__name__)
-        self._complaint = why
+        self._state.database.failed(Asker.LEADER, error)
         # A fresh session: the lock is given up with the old one, and whoever is well may lead.
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-    async def _connect(self) -> Connection:
-        return await db.connect(
-            self._settings,
-            application="ecs-ingest-leader",
-            server_settings={"lock_timeout": f"{_LOCK_SECONDS}s", **lane.SESSION, **rollup.SESSION},
-            command_timeout=_STATEMENT_SECONDS,
-        )
 
 
 async def make_partitions_ahead(connection: Connection, now: datetime) -> None:

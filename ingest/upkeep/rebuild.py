@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import asyncpg
 from rich.progress import Progress
 
+from ingest.database import rebuild_connection
 from ingest.db_errors import explain
 from ingest.upkeep import rollup
 from shared import config, db, logs
@@ -35,7 +36,7 @@ def main() -> int:
 
 async def _rebuild(settings: config.Database, start: datetime | None, end: datetime | None) -> int:
     try:
-        connection = await db.connect(settings, application="ecs-rebuild", server_settings=rollup.SESSION)
+        connection = await rebuild_connection(settings)
         try:
             with Progress() as progress:
                 task = progress.add_task("rebuilding rollups", total=1.0)

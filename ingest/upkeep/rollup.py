@@ -18,19 +18,6 @@ log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("rollup.sql"))
 
-# For sessions that roll up. A bucket is a short stretch of time and nearly every VEN. Before a partition is
-# analyzed, the planner would read all of it, or walk its whole (ven_id, ts) index and sort; BRIN and one hash
-# table are right whatever it knows.
-SESSION = {
-    "timezone": "UTC",
-    "jit": "off",
-    "work_mem": "64MB",
-    "enable_seqscan": "off",
-    "enable_indexscan": "off",
-    "enable_sort": "off",
-    "enable_incremental_sort": "off",
-}
-
 BASE = timedelta(minutes=5)
 # A bucket is closed this long after its end: most of what belongs to it has come by then.
 GRACE = timedelta(seconds=20)

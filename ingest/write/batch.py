@@ -10,6 +10,7 @@ import asyncpg
 from ingest import copy_format
 from ingest.db_errors import Fault, classify
 from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport
+from ingest.partitions import SQL as PARTITIONS_SQL
 from ingest.partitions import Partitions, TooOldError
 from ingest.write.dead_letters import write_dead_letters
 from ingest.write.loads import KnownLoads
@@ -194,7 +195,7 @@ async def _mark_dirty(connection: Connection, stored: set[Reading]) -> None:
     closing = await connection.fetchval(SQL["closing"])
     if closing is None or min(reading.ts for reading in stored) >= closing:
         return
-    raw_from = await connection.fetchval(SQL["raw_from"])
+    raw_from = await connection.fetchval(PARTITIONS_SQL["raw_from"])
     if raw_from is not None and any(reading.ts < raw_from for reading in stored):
         raise TooOldError(raw_from)
     marks = {(r.ts - r.ts % BASE_BUCKET_US, r.ven_id) for r in stored if r.ts < closing}

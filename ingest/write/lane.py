@@ -1,23 +1,12 @@
-"""A connection that batches are written through, and what every session of ingest asks of PostgreSQL."""
+"""A connection that batches are written through."""
 
 import contextlib
 
+from ingest.database import writer_connection
 from ingest.write.batch import Store
 from shared import db
 from shared.config import Database
 from shared.db import Connection
-
-# A client that is gone without a word must not hold on to keys, or to the leader's lock.
-SESSION = {
-    "idle_in_transaction_session_timeout": "90s",
-    "tcp_keepalives_idle": "15s",
-    "tcp_keepalives_interval": "5s",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "30s",
-}
-# A server that takes longer for one statement than this is as good as away.
-_STATEMENT_SECONDS = 60
-_LOCK_SECONDS = 5
 
 
 class Lane:
@@ -31,17 +20,7 @@ class Lane:
     async def connected(self) -> Connection:
         """The connection; raises one of db.UNREACHABLE, or what the database says to a login."""
         if self._connection is None or self._connection.is_closed():
-            made = await db.connect(
-                self._settings,
-                application="ecs-ingest",
-                server_settings={
-                    "lock_timeout": f"{_LOCK_SECONDS}s",
-                    "jit": "off",
-                    "timezone": "UTC",
-                    **SESSION,
-                },
-                command_timeout=_STATEMENT_SECONDS,
-            )
+            made = await writer_connection(self._settings)
             _end_writing_when_lost(made)
             try:
                 await self._store.prepare(made)

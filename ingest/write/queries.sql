@@ -145,16 +145,8 @@ RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
 -- → how far buckets are closed, as µs; null: none is
 SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
 
--- name: raw_from
--- → how far back raw rows are taken, as µs; null: as far as the contract
-SELECT CASE WHEN isfinite(raw_from) THEN (extract(epoch FROM raw_from) * 1000000)::bigint END FROM rollup_state
-
 -- name: mark_dirty
 -- $1 bigint[]: starts of closed buckets; $2 text[]: the VENs that now have more rows in them
 INSERT INTO dirty_buckets (bucket, ven_id)
 SELECT 'epoch'::timestamptz + u.bucket * interval '1 microsecond', u.ven_id
 FROM unnest($1::bigint[], $2::text[]) AS u (bucket, ven_id)
-
--- name: make_raw_day
--- $1 bigint: start of a UTC day → whether it has partitions now; false when raw rows are not taken that far back
-SELECT make_raw_day('epoch'::timestamptz + $1::bigint * interval '1 microsecond')

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
-from ingest.db_errors import Fault, blame, classify, explain
-from ingest.health import State
+from ingest.db_errors import Fault, blame, classify
+from ingest.health import Asker, DatabaseHealth
 from ingest.message import DeadLetter, Message, Reading
 from ingest.partitions import TooOldError
 from ingest.write.batch import Outcomes, Store
@@ -26,10 +26,9 @@ _BACKOFF_SECONDS = (0.1, 5.0)
 class Persistence:
     """Does not give up: what it returns from is done."""
 
-    def __init__(self, store: Store, state: State, host: str) -> None:
+    def __init__(self, store: Store, health: DatabaseHealth) -> None:
         self._store = store
-        self._state = state
-        self._host = host
+        self._health = health
 
     async def reach(self, lane: Lane) -> None:
         """Wait for the database."""
@@ -55,13 +54,6 @@ class Persistence:
             half = len(batch) // 2
             return await self.write(lane, batch[:half]) + await self.write(lane, batch[half:])
 
-    def succeeded(self) -> None:
-        """The database took something just now: whatever was wrong is over."""
-        if self._state.waiting_for_database or self._state.database_away:
-            # Newer than what the pulse found at its last look.
-            self._state.waiting_for_database = self._state.database_away = None
-            log.info("database_ready", host=self._host)
-
     async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
         """Do `work` on a connection until it succeeds; raises only what speaks of the rows themselves."""
         delay = _BACKOFF_SECONDS[0]
@@ -78,16 +70,12 @@ class Persistence:
                         await self._wait(lane, exc, delay)
                         delay = min(delay * 2, _BACKOFF_SECONDS[1])
             else:
-                self.succeeded()
+                self._health.worked(Asker.WRITER)
                 return outcomes
         raise asyncio.CancelledError
 
     async def _wait(self, lane: Lane, error: BaseException, delay: float) -> None:
-        why = explain(error)
-        # The pulse may have said it already.
-        if why not in (self._state.waiting_for_database, self._state.database_away):
-            log.warning("waiting_for_database", why=why, error=type(error).__name__)
-        self._state.waiting_for_database = why
+        self._health.failed(Asker.WRITER, error)
         if isinstance(error, db.UNREACHABLE):
             await lane.close()
             self._store.forget()

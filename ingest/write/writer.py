@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ingest.health import State
+from ingest.health import Asker, State
 from ingest.message import DeadLetter, Message, Outcome
 from ingest.write.batch import Copied, Outcomes, Store
 from ingest.write.dead_letters import is_cut
@@ -52,7 +52,7 @@ class Writer:
         self._state = state
         self._ack = ack
         self._lanes = [Lane(settings, store), Lane(settings, store)]
-        self._persistence = Persistence(store, state, settings.host)
+        self._persistence = Persistence(store, state.database)
         self._flights: deque[Flight] = deque()
         self._settled_at = 0.0
         self.flushes = FlushSummary()
@@ -122,7 +122,7 @@ class Writer:
         except Exception as exc:  # noqa: BLE001 - as above
             log.debug("finish_failed", error=type(exc).__name__)
             return None
-        self._persistence.succeeded()
+        self._state.database.worked(Asker.WRITER)
         return outcomes
 
     async def _withdraw(self, ahead: asyncio.Task[None]) -> None:

@@ -41,7 +41,7 @@ async def api(database: Database) -> AsyncIterator[Client]:
 
 
 def pool_of(api: Client) -> Pool:
-    found: Pool = api.app.state.services.database
+    found: Pool = api.app.state.services.get(Pool)
     return found
 
 

@@ -25,12 +25,12 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from ingest.database import leader_connection
 from ingest.upkeep import rollup
 from ingest.upkeep.leader import ADVISORY_LOCK
 from shared import logs
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Log, Mqtt
-from shared.db import connect
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.latency import measure
@@ -208,7 +208,7 @@ def _count(db: Database, table: str) -> int:
 
 async def _roll_up(db: Database) -> float:
     """Seconds that the leader takes to roll up all that was stored, whenever its buckets close."""
-    connection = await connect(db, application="bench", server_settings=rollup.SESSION)
+    connection = await leader_connection(db)
     began = time.perf_counter()
     await rollup.roll_up(connection, datetime.now(UTC) + timedelta(minutes=15))
     seconds = time.perf_counter() - began

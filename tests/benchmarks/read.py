@@ -21,6 +21,7 @@ from rich.table import Table
 from api.app import create_app
 from api.database import Database
 from api.settings import Settings
+from ingest.database import ROLLUP_PLANNER
 from ingest.upkeep import rollup
 from shared import config, db
 from shared.commands.migrate import migrate
@@ -81,7 +82,7 @@ class Fleet:
         await connection.execute(_SQL["vens"])
         await connection.execute("VACUUM (ANALYZE, FREEZE)")
         self.filled_rows = await connection.fetchval("SELECT count(*) FROM ven_telemetry") * (1 + self.loads)
-        for name, value in rollup.SESSION.items():
+        for name, value in ROLLUP_PLANNER.items():
             await connection.execute("SELECT set_config($1, $2, false)", name, value)
         began = time.monotonic()
         await rollup.roll_up(connection, datetime.now(UTC))
@@ -149,8 +150,7 @@ async def in_postgres(fleet: Fleet) -> dict[str, float]:
         db=fleet.db, api=config.Api(), dashboard=config.Dashboard(ven_offline_after=86400), log=config.Log()
     )
     app = create_app(settings)
-    its = app.state.services
-    its.database.__class__ = Timed
+    app.state.services.get(Database).__class__ = Timed
     found = {}
     async with (
         app.router.lifespan_context(app),

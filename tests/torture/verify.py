@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.database import leader_connection
 from ingest.upkeep import rollup
-from shared import db
 from tests.support import model
 from tests.torture.ledger import Ledger
 from tests.torture.world import MEMORY_LIMIT_MB, World
@@ -122,7 +122,7 @@ async def rolled_up(world: World, ledger: Ledger) -> None:
     What is stored after that comes late, and goes the way of dirty buckets: the leader in ingest may be redoing
     some meanwhile, under the lock that this takes too.
     """
-    connection = await db.connect(world.db, application="verify", server_settings=rollup.SESSION)
+    connection = await leader_connection(world.db)
     try:
         await rollup.roll_up(connection, datetime.now(UTC) + timedelta(minutes=15))
     finally:

@@ -14,7 +14,7 @@ from api.fixtures import event_store as fixture_events
 from api.fixtures import ven_store as fixture_vens
 from api.telemetry import loads, points, stats
 from api.telemetry.buckets import MAX_POINTS
-from api.web.query_string import HISTORY_PARAMS
+from api.telemetry.params import HISTORY_PARAMS
 from api.web.resource import Resource
 from tests.support.api_client import check, document, serving
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.telemetry.buckets import MAX_POINTS, choose, count, cover
+from api.telemetry.params import HistoryParams, parse_granularity
 from api.web.errors import BadRequestError
-from api.web.query_string import HistoryParams, parse_granularity
 from tests.support import model
 
 SIX_HOURS = timedelta(hours=6)

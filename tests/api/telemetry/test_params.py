@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from api.telemetry.params import HistoryParams, history_params, parse_granularity
 from api.web.errors import BadRequestError
-from api.web.query_string import HistoryParams, history_params, parse_granularity, parse_time
+from api.web.query_string import parse_time
 
 
 def asked(query: str = "", accept: str = "*/*") -> HistoryParams:

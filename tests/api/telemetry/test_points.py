@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from api.telemetry.buckets import cover
-from api.telemetry.points import Point, filled, rounded, rounded_count
-from api.web.query_string import Fill, parse_granularity
+from api.telemetry.params import Fill, parse_granularity
+from api.telemetry.points import Point, filled, rounded_count
+from api.web.figures import rounded
 
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

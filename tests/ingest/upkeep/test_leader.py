@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.health import State
+from ingest.health import Asker, DatabaseHealth, State
 from ingest.upkeep.leader import Leader
 from shared.config import Database, Retention
 
@@ -10,12 +10,12 @@ from shared.config import Database, Retention
 async def test_a_statement_that_takes_too_long_is_said_once_unless_the_database_is_known_to_be_away(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    state = State(waiting_for_database=None)
+    state = State(database=DatabaseHealth({}))
     leader = Leader(Database(host="h", user="u", password="p", name="n"), Retention(), state)
     for _ in range(2):
         await leader._stumble(TimeoutError())
     assert capsys.readouterr().out.count("leader_waits") == 1
-    state.lose_database("the database is unreachable", "OSError")
+    state.database.failed(Asker.PROBE, OSError())
     capsys.readouterr()
     await leader._stumble(ConnectionRefusedError())
     assert "leader_waits" not in capsys.readouterr().out

@@ -1,0 +1,24 @@
+"""What the database must have for the api to answer: its tables, and this version's migrations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from api.database import Database
+from shared.sql import load_blocks
+
+SQL = load_blocks(Path(__file__).with_name("schema.sql"))
+
+TABLES = (
+    *("vens", "ven_loads", "ven_telemetry", "ven_load_samples", "network_power_1m", "network_power_5m"),
+    *("ven_power_5m", "load_power_5m", "rollup_state", "dirty_buckets", "current_loads", "_yoyo_migration"),
+)
+
+
+async def missing_tables(database: Database) -> Sequence[str]:
+    """The tables of TABLES that are not there."""
+    return [row["name"] for row in await database.fetch(SQL["missing_tables"], TABLES)]
+
+
+async def applied_migrations(database: Database) -> set[str]:
+    """Names of the migrations that the database has had."""
+    return {row["migration_id"] for row in await database.fetch(SQL["applied_migrations"])}

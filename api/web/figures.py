@@ -1,0 +1,13 @@
+"""Numbers as answers show them: 3 decimals, never -0.0."""
+
+_DECIMALS = 3
+
+
+def rounded(value: float) -> float:
+    """A figure as it is answered."""
+    return round(value, _DECIMALS) + 0.0
+
+
+def rounded_or_none(value: float | None) -> float | None:
+    """The same of a figure that may be missing."""
+    return None if value is None else rounded(value)

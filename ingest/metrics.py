@@ -1,0 +1,49 @@
+"""The Prometheus families of ingest: what each counts is the help text beside its name."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ingest.message import Outcome
+
+
+class Metrics:
+    """The families, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.received = Counter("ecs_ingest_received", "Messages whose outcome is known", registry=registry)
+        self.outcomes = {
+            Outcome.STORED: Counter("ecs_ingest_stored", "Messages stored", registry=registry),
+            Outcome.DUPLICATE: Counter("ecs_ingest_duplicate", "Messages already stored", registry=registry),
+            Outcome.DEAD_LETTERED: Counter(
+                "ecs_ingest_dead_lettered", "Messages that cannot be stored", registry=registry
+            ),
+        }
+        self.truncated = Counter(
+            "ecs_ingest_dead_letters_truncated", "Dead letters not kept whole", registry=registry
+        )
+        self.dead_letters_dropped = Counter(
+            "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk", registry=registry
+        )
+        self.rows = Counter("ecs_ingest_rows", "Rows written to the raw tables", registry=registry)
+        self.flush_seconds = Histogram(
+            "ecs_ingest_flush_seconds",
+            "Time to write one batch",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=registry,
+        )
+        self.unacked = Gauge(
+            "ecs_ingest_unacked", "Messages received and not yet acknowledged", registry=registry
+        )
+        self.oldest = Gauge(
+            "ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them", registry=registry
+        )
+        self.database_up = Gauge(
+            "ecs_ingest_database_up", "1 while the database takes batches", registry=registry
+        )
+        self.mqtt_connected = Gauge(
+            "ecs_ingest_mqtt_connected", "1 while subscribed at the broker", registry=registry
+        )
+        self.rollup_lag = Gauge("ecs_rollup_lag_seconds", "Age of the rollups' watermark", registry=registry)
+        self.rollup_dirty = Gauge(
+            "ecs_rollup_dirty_buckets", "Closed buckets waiting to be redone", registry=registry
+        )
