@@ -76,6 +76,10 @@ class Wire:
         if sock is not None and sock.fileno() >= 0:
             self._loop.add_reader(sock.fileno(), self._on_readable)
 
+    def close(self) -> None:
+        """Close the socket if it is open: aiomqtt leaves it so when it is cancelled, or gives up, before CONNACK."""
+        self._paho._sock_close()  # noqa: SLF001
+
     def _on_readable(self) -> None:
         try:
             self._paho.loop_read()

@@ -111,17 +111,20 @@ class Subscriber:
         # From here on: a batch that commits before CONNACK must not be acknowledged on the new connection.
         self._generation += 1
         self._wire = wire = Wire(client, self._on_publish, self._connected)
-        async with client:
-            if self._pressed:
-                wire.pause()
-            reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
-            refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
-            if refused:
-                raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
-            self._state.waiting_for_broker = None
-            log.info("subscribed", filters=self._filters, client_id=self._settings.client_id)
-            await self._until_finished(client)
-            self._wire = None
+        try:
+            async with client:
+                if self._pressed:
+                    wire.pause()
+                reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
+                refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
+                if refused:
+                    raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
+                self._state.waiting_for_broker = None
+                log.info("subscribed", filters=self._filters, client_id=self._settings.client_id)
+                await self._until_finished(client)
+                self._wire = None
+        finally:
+            wire.close()
 
     async def _until_finished(self, client: aiomqtt.Client) -> None:
         """Wait for `finish`, or raise MqttError when the connection breaks."""

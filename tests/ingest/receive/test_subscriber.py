@@ -57,7 +57,7 @@ def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
 
 
 async def test_what_commits_before_connack_is_not_acknowledged_on_the_new_connection() -> None:
-    accepted = asyncio.Event()
+    accepted, ended = asyncio.Event(), asyncio.Event()
     got = bytearray()
 
     async def silent_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,6 +65,7 @@ async def test_what_commits_before_connack_is_not_acknowledged_on_the_new_connec
         while data := await reader.read(1000):
             got.extend(data)
         writer.close()
+        ended.set()
 
     async with await asyncio.start_server(silent_broker, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -79,6 +80,10 @@ async def test_what_commits_before_connack_is_not_acknowledged_on_the_new_connec
         await eventually(lambda: got)
         await eventually(lambda: subscriber._wire is not None and not subscriber._wire._paho.want_write())
         assert len(got) == 2 + got[1]
+        wire = subscriber._wire
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+        # While the client still exists: its socket does not wait for the garbage collector.
+        await ended.wait()
+        assert wire is not None
