@@ -1,6 +1,5 @@
 """What ingest waits for: /health, the gauges and the log depend on it."""
 
-import time
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -61,6 +60,10 @@ class State:
     database: DatabaseHealth = field(default_factory=DatabaseHealth)
     metrics: Metrics = field(default_factory=Metrics)
 
+    def __post_init__(self) -> None:
+        self.metrics.database_up.set_function(lambda: "database" not in self.problems())
+        self.metrics.mqtt_connected.set_function(lambda: "broker" not in self.problems())
+
     def problems(self) -> dict[str, str]:
         """What ingest waits for, by server; empty when all is well."""
         both = {"broker": self.waiting_for_broker, "database": self.database.problem}
@@ -70,14 +73,3 @@ class State:
         """Note the outcomes of messages, once they are final."""
         for outcome, messages in outcomes.items():
             self.metrics.outcomes[outcome].inc(messages)
-        self.metrics.received.inc(sum(outcomes.values()))
-
-    def show(self, unacked: int, oldest_received_at: int | None) -> float:
-        """Bring the gauges up to date; returns the age of the oldest unacknowledged message in s."""
-        age = 0.0 if oldest_received_at is None else max(0.0, time.time() - oldest_received_at / 1e6)
-        self.metrics.unacked.set(unacked)
-        self.metrics.oldest.set(age)
-        problems = self.problems()
-        self.metrics.database_up.set("database" not in problems)
-        self.metrics.mqtt_connected.set("broker" not in problems)
-        return age

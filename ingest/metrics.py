@@ -1,4 +1,9 @@
-"""The Prometheus families of ingest: what each counts is the help text beside its name."""
+"""The Prometheus families of ingest: what each counts is the help text beside its name.
+
+Every message is accounted for: received - returned = stored + duplicate + dead_lettered + unacked, at any moment.
+`received` counts on arrival and `unacked` what is held; neither is computed from the outcomes, so a message that is
+lost on its way breaks the equation.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -10,7 +15,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.received = Counter("ecs_ingest_received", "Messages whose outcome is known", registry=registry)
+        self.received = Counter("ecs_ingest_received", "Messages that arrived", registry=registry)
+        self.returned = Counter(
+            "ecs_ingest_returned",
+            "Messages given back to the broker, which sends them again",
+            registry=registry,
+        )
         self.outcomes = {
             Outcome.STORED: Counter("ecs_ingest_stored", "Messages stored", registry=registry),
             Outcome.DUPLICATE: Counter("ecs_ingest_duplicate", "Messages already stored", registry=registry),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 
 from ingest import http
 from ingest.db_probe import Probe
@@ -44,6 +45,8 @@ class Service:
         store = Store(settings.mqtt.client_id, Partitions())
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
         self._leader = Leader(settings.db, settings.retention, self._state)
+        self._state.metrics.unacked.set_function(self._unacked)
+        self._state.metrics.oldest.set_function(self._oldest_seconds)
         self._probe = Probe(settings.db, self._state.database)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -62,7 +65,7 @@ class Service:
             for task in background:
                 task.cancel()
         self._say_flushes()
-        log.info("stopped", unwritten=len(self._inbox) + len(self._writer))
+        log.info("stopped", unwritten=self._unacked())
 
     async def _drain(self, subscriber: asyncio.Task[None], writer: asyncio.Task[None]) -> None:
         log.info("stopping", waiting=len(self._inbox))
@@ -93,6 +96,7 @@ class Service:
         if session_present:
             dropped = self._inbox.drop(lambda message: message.qos > 0)
             if dropped:
+                self._state.metrics.returned.inc(dropped)
                 log.info("awaiting_redelivery", messages=dropped)
 
     async def _report(self) -> None:
@@ -100,9 +104,16 @@ class Service:
             await asyncio.sleep(_REPORT_SECONDS)
             self._say_flushes()
 
+    def _unacked(self) -> int:
+        """Messages that arrived and are not acknowledged."""
+        return len(self._writer) + len(self._inbox)
+
+    def _oldest_seconds(self) -> float:
+        """Age of the oldest of them; 0 without any."""
+        received_at = self._writer.oldest_received_at or self._inbox.oldest_received_at
+        return 0.0 if received_at is None else max(0.0, time.time() - received_at / 1e6)
+
     def _say_flushes(self) -> None:
-        unacked = len(self._writer) + len(self._inbox)
-        age = self._state.show(unacked, self._writer.oldest_received_at or self._inbox.oldest_received_at)
         flushes, self._writer.flushes = self._writer.flushes, FlushSummary()
         if flushes.batches:
             log.info(
@@ -111,8 +122,8 @@ class Service:
                 rows=flushes.rows,
                 batches=flushes.batches,
                 ms=round(flushes.seconds * 1000, 1),
-                unacked=unacked,
-                oldest_s=round(age, 3),
+                unacked=self._unacked(),
+                oldest_s=round(self._oldest_seconds(), 3),
             )
         if flushes.sample:
             error, topic, ven_id = flushes.sample

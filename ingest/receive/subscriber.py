@@ -143,6 +143,7 @@ class Subscriber:
         self._on_connack(session_present)
 
     def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:
+        self._state.metrics.received.inc()
         # Strictly rising, so that no two arrivals are the same instant even if the clock steps back.
         self._last_received_at = max(time.time_ns() // 1000, self._last_received_at + 1)
         self._receive(

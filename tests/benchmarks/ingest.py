@@ -45,6 +45,7 @@ from tests.support.servers import (
     temporary_directory,
     wait_until,
 )
+from tests.torture.world import sum_of_outcomes
 
 _LOADS = 8
 _RAW_TABLES = ("ven_telemetry", "ven_load_samples")
@@ -104,6 +105,10 @@ class Worker:
         mqtt = Mqtt(host="127.0.0.1", port=broker_port, client_id=f"bench-{number}", shared_group=group)
         env = as_environment(db, mqtt, Ingest(http_port=self.port))
         self.process = Process(directory, "ingest", env=env)
+
+    def handled(self) -> float:
+        """How many messages have an outcome."""
+        return sum_of_outcomes(self.metrics())
 
     def metrics(self) -> dict[str, float]:
         """Its unlabelled figures by name; empty while it does not answer."""
@@ -183,7 +188,7 @@ def _generate(port: int, count: int, scenario: Scenario) -> dict[str, float]:
 def _wait_for_outcomes(workers: list[Worker], count: int) -> float:
     def all_known() -> float | None:
         now = time.time()
-        known = sum(worker.metrics().get("ecs_ingest_received_total", 0) for worker in workers)
+        known = sum(worker.handled() for worker in workers)
         return now if known >= count else None
 
     return wait_until(all_known, 600) or 0.0

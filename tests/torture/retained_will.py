@@ -88,7 +88,7 @@ async def _subscribe_anew(world: World) -> None:
     async with aiomqtt.Client("127.0.0.1", world.broker.port, identifier="torture-0", clean_session=True):
         pass
     worker.start()
-    await eventually(lambda: worker.metrics().get("ecs_ingest_received_total") == 1)
+    await eventually(lambda: worker.handled() == 1)
 
 
 def _transitions(world: World) -> list[tuple[int, str]]:

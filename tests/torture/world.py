@@ -22,6 +22,12 @@ from tests.support.servers import Process, as_environment, execute, free_port
 
 MEMORY_LIMIT_MB = 150
 _DATABASE = "torture"
+_OUTCOMES = ("stored", "duplicate", "dead_lettered", "ignored")
+
+
+def sum_of_outcomes(figures: dict[str, float]) -> float:
+    """How many messages have an outcome, by the figures of one process."""
+    return sum(figures.get(f"ecs_ingest_{name}_total", 0) for name in _OUTCOMES)
 
 
 class Worker:
@@ -93,6 +99,10 @@ class Worker:
         return {
             name: float(value) for name, value in (x.split() for x in lines if x[0] != "#" and "{" not in x)
         }
+
+    def handled(self) -> float:
+        """How many messages have an outcome."""
+        return sum_of_outcomes(self.metrics())
 
     def lives(self) -> list[list[dict[str, Any]]]:
         """The log records of each of its lives, the present one last."""

@@ -40,11 +40,11 @@ class Whole:
             return None
 
     async def send(self, *messages: tuple[str, dict[str, Any]]) -> None:
-        before = self.ingest.metric("received_total")
+        before = self.ingest.handled()
         await publish(
             self.broker, self.ingest.prefix, *((t, json.dumps(body).encode()) for t, body in messages)
         )
-        await eventually(lambda: self.ingest.metric("received_total") == before + len(messages))
+        await eventually(lambda: self.ingest.handled() == before + len(messages))
 
 
 @pytest.fixture
