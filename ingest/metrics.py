@@ -1,7 +1,7 @@
 """The Prometheus families of ingest: what each counts is the help text beside its name.
 
-Every message is accounted for: received - returned = stored + duplicate + dead_lettered + unacked, at any moment.
-`received` counts on arrival and `unacked` what is held; neither is computed from the outcomes, so a message that is
+Every message is accounted for: received - returned = stored + duplicate + dead_lettered + ignored + unacked, at any
+moment. `received` counts on arrival and `unacked` what is held; neither is computed from the outcomes, so a message that is
 lost on its way breaks the equation.
 """
 
@@ -26,6 +26,11 @@ class Metrics:
             Outcome.DUPLICATE: Counter("ecs_ingest_duplicate", "Messages already stored", registry=registry),
             Outcome.DEAD_LETTERED: Counter(
                 "ecs_ingest_dead_lettered", "Messages that cannot be stored", registry=registry
+            ),
+            Outcome.IGNORED: Counter(
+                "ecs_ingest_ignored",
+                "Messages that ask for nothing: empty, or of a filter from before",
+                registry=registry,
             ),
         }
         self.truncated = Counter(

@@ -10,7 +10,8 @@ from ingest.db_probe import Probe
 from ingest.health import State
 from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
-from ingest.receive.decode import DecodeError, Decoder
+from ingest.receive.decode import Decoder
+from ingest.receive.refusal import DecodeError
 from ingest.receive.subscriber import Subscriber
 from ingest.receive.topics import TopicMap
 from ingest.settings import Settings
@@ -36,7 +37,7 @@ class Service:
         topics = TopicMap(settings.mqtt)
         self._settings = settings
         self._state = State()
-        self._decoder = Decoder(topics, settings.retention.raw_retention_days)
+        self._decoder = Decoder(topics, settings.mqtt, settings.retention.raw_retention_days)
         self._inbox = Inbox(settings.ingest.batch_max, settings.ingest.linger, settings.mqtt.receive_maximum)
         self._subscriber = Subscriber(
             settings.mqtt, topics.filters, self._state, receive=self._receive, on_connack=self._forget_unacked
@@ -83,7 +84,7 @@ class Service:
 
     def _receive(self, message: Message) -> None:
         try:
-            message.content = self._decoder.decode(message.topic, message.payload, message.received_at)
+            message.take(self._decoder.decode(message.topic, message.payload, message.received_at))
         except DecodeError as exc:
             message.content = DeadLetter(str(exc))
         except Exception:

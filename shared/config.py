@@ -59,11 +59,19 @@ class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
     topic_metering: Text = "volttron/metering,oadr/meter/+"
     topic_loads: Text = "ven/loads/+"
     topic_status: Text = "volttron/dev,ven/status/+"
+    naive_timezone: Text = "UTC"
+    clock_ahead: Annotated[float, Meta(ge=0)] = 300.0
+    offline_statuses: Text = "offline,disconnected,lost,unavailable"
 
     @property
     def broker_port(self) -> int:
         """MQTT_PORT, or the usual one: 8883 with TLS, 1883 without."""
         return self.port or (8883 if self.use_tls else 1883)
+
+    @property
+    def offline(self) -> frozenset[str]:
+        """The statuses that mean offline, in lower case."""
+        return frozenset(status.lower() for status in split_list(self.offline_statuses))
 
 
 class Ingest(Struct, frozen=True, kw_only=True, rename=_prefixed("ingest_")):
@@ -137,11 +145,16 @@ def read(kind: type[S], env: Mapping[str, str]) -> S:
         settings = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as exc:
         raise SettingsError(_one_line(str(exc), given)) from exc
-    if isinstance(settings, Dashboard) and not _is_timezone(settings.dashboard_timezone):
-        raise SettingsError(
-            f"DASHBOARD_TIMEZONE: {settings.dashboard_timezone!r} is no IANA time zone, such as Europe/Berlin"
-        )
+    if isinstance(settings, Dashboard):
+        _check_timezone("DASHBOARD_TIMEZONE", settings.dashboard_timezone)
+    if isinstance(settings, Mqtt) and settings.naive_timezone != "refuse":
+        _check_timezone("MQTT_NAIVE_TIMEZONE", settings.naive_timezone)
     return settings
+
+
+def _check_timezone(setting: str, name: str) -> None:
+    if not _is_timezone(name):
+        raise SettingsError(f"{setting}: {name!r} is not an IANA time zone, such as Europe/Berlin")
 
 
 def _is_timezone(name: str) -> bool:

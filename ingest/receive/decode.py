@@ -1,192 +1,220 @@
 """Pure: a topic and a payload become a Reading, a Snapshot or a StatusReport, or a DecodeError says why not.
 
-Tolerant of unknown fields and of the spellings in the MQTT contract, strict on what is stored.
+A plain message of the modern dialect is read by msgspec, in microseconds; whatever that does not take goes the
+careful way (json_text.py, fields.py, dialects.py), which understands more and gives the reasons.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ingest import copy_format
-from ingest.message import Reading, Snapshot, StatusReport
-from ingest.receive.payloads import (
-    MAX_ID_CHARACTERS,
-    MAX_POWER_KW,
-    Timestamp,
-    WireLoad,
-    WireLoadSnapshot,
-    WireTelemetry,
-)
+from ingest.message import DeadLetter, Ignored, Piece, Reading, Several, Snapshot, StatusReport
+from ingest.receive import json_text
+from ingest.receive.dialects import Careful, as_status, details
+from ingest.receive.fields import UnusableError, given, identifier
+from ingest.receive.payloads import MAX_ID_CHARACTERS, SPELLINGS, WireLoad, WireReport
+from ingest.receive.refusal import DecodeError
+from ingest.receive.timestamps import Clock, LongAgoError
 from ingest.receive.topics import Kind, TopicMap
-from shared.errors import EcsError
+from shared.config import Mqtt
 
 MAX_PAYLOAD_BYTES = 128 * 1024
-MAX_AHEAD_SECONDS = 3600
-# Above this a numeric timestamp is in milliseconds.
-_MILLISECONDS_FROM = 1e11
+# So many flaws of one message are told.
+_TOLD_FLAWS = 3
 
-_telemetry = msgspec.json.Decoder(WireTelemetry)
-_snapshot = msgspec.json.Decoder(WireLoadSnapshot)
-_anything = msgspec.json.Decoder()
-# An escaped NUL, but not an escaped backslash before "u0000".
-_has_nul = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
-_is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
+Decoded = Reading | Snapshot | StatusReport | Several | Ignored
 
-
-class DecodeError(EcsError):
-    """A message that cannot be stored; the text says which field is wrong and what it may be."""
+_report = msgspec.json.Decoder(WireReport)
+_is_ven_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
+_is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
 
 
 class Decoder:
-    """Decodes messages whose timestamps lie between `retention_days` ago and an hour ahead."""
+    """Decodes messages of `topics`, whose timestamps lie within `retention_days` and MQTT_CLOCK_AHEAD."""
 
-    def __init__(self, topics: TopicMap, retention_days: int) -> None:
+    def __init__(self, topics: TopicMap, settings: Mqtt, retention_days: int) -> None:
+        zone = None if settings.naive_timezone == "refuse" else ZoneInfo(settings.naive_timezone)
         self._topics = topics
-        self._retention_days = retention_days
-        self._decode: dict[Kind, Callable[[str | None, bytes, int], Reading | Snapshot | StatusReport]] = {
-            Kind.TELEMETRY: self._reading,
-            Kind.LOADS: self._snapshot,
-            Kind.STATUS: self._status,
-        }
+        self._clock = Clock(zone, settings.clock_ahead, retention_days)
+        self._offline = settings.offline
 
-    def decode(self, topic: str, payload: bytes, received_at: int) -> Reading | Snapshot | StatusReport:
+    def decode(self, topic: str, payload: bytes, received_at: int) -> Decoded:
         """What the message says; `received_at` (µs since the epoch) is the clock for plausible times."""
         found = self._topics.find(topic)
         if found is None:
-            raise DecodeError("the topic matches no filter of MQTT_TOPIC_METERING, _LOADS or _STATUS")
+            return Ignored("the topic matches no filter: the session has a subscription from before")
+        if not payload:
+            return Ignored("empty: a retained message was cleared")
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise DecodeError(f"the message has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are taken")
-        if not payload:
-            raise DecodeError("the message is empty")
         kind, named = found
+        if kind is not Kind.STATUS:
+            try:
+                return self._plain(kind, named, payload, received_at)
+            except (_NotPlainError, DecodeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass
         try:
-            if not payload.isascii():
-                payload.decode()
-            return self._decode[kind](named, payload, received_at)
-        except UnicodeDecodeError as exc:
-            raise DecodeError(f"the message is not UTF-8: byte {exc.start} is wrong") from exc
-        except msgspec.ValidationError as exc:
-            raise DecodeError(str(exc)) from exc
-        except msgspec.DecodeError as exc:
-            raise DecodeError(f"the message is not JSON: {exc}") from exc
+            return self._careful(kind, named, payload, received_at)
         except RecursionError as exc:
             raise DecodeError("the message is nested too deeply") from exc
 
-    def _reading(self, named: str | None, payload: bytes, received_at: int) -> Reading:
-        wire = _telemetry.decode(payload)
-        reading = Reading()
-        reading.ven_id = ven_id = _ven_id(wire.ven_id, named)
-        given = wire.timestamp if wire.timestamp is not None else _old_timestamp(wire.old_timestamp)
-        reading.ts = ts = self._timestamp(given, received_at)
-        used = wire.used_power_kw
-        if used is None:
-            used = _old_number("power_kw", wire.old_used_power)
-            if used is None:
-                raise DecodeError("usedPowerKw is missing")
-        shed = wire.shed_power_kw
-        if shed is None:
-            shed = _old_number("shed_kw", wire.old_shed_power) or 0.0
-        soc = wire.battery_soc
-        if soc is None:
-            soc = _old_number("battery_soc", wire.old_battery_soc)
-            if soc is None:
-                soc = _old_number("batterySOC", wire.older_battery_soc)
-        reading.used_power_kw = used
-        reading.shed_power_kw = shed
-        requested = reading.requested_reduction_kw = wire.requested_reduction_kw
-        event_id = reading.event_id = wire.event_id
-        if event_id is not None:
-            _identifier("eventId", event_id)
-        reading.battery_soc = soc
-        key = copy_format.key(ven_id, ts)
-        reading.row = copy_format.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
-        loads = wire.loads or ()
-        _check_loads(loads, _is_plain(payload))
-        reading.lists_loads = wire.loads is not None
-        reading.description = describe(loads) if loads else None
-        reading.sample_count = len(loads)
-        reading.samples = copy_format.samples(key, loads)
-        return reading
-
-    def _snapshot(self, named: str | None, payload: bytes, received_at: int) -> Snapshot:
-        wire = _snapshot.decode(payload)
+    def _plain(self, kind: Kind, named: str | None, payload: bytes, received_at: int) -> Reading | Snapshot:
+        if not payload.isascii():
+            payload.decode()
+        wire = _report.decode(payload)
         ven_id = _ven_id(wire.ven_id, named)
-        ts = self._timestamp(wire.timestamp, received_at)
-        if wire.loads is None:
-            raise DecodeError("loads is missing")
-        _check_loads(wire.loads, _is_plain(payload))
-        return Snapshot(ven_id, ts, wire.loads)
+        if wire.timestamp is None:
+            raise _NotPlainError
+        ts = self._clock.microseconds(wire.timestamp, received_at)
+        if wire.loads:
+            _check_loads(wire.loads, _is_plain(payload))
+        if kind is Kind.LOADS:
+            if wire.loads is None:
+                raise _NotPlainError
+            return Snapshot(ven_id, ts, wire.loads)
+        if (
+            wire.used_power_kw is None
+            or (wire.shed_power_kw is None and wire.shed_kw is not None)
+            or (wire.battery_soc is None and not wire.old_battery_soc is wire.older_battery_soc is None)
+            or (wire.event_id is not None and not _is_plain_id(wire.event_id))
+        ):
+            raise _NotPlainError
+        return _reading(ven_id, ts, wire, wire.used_power_kw, payload, received_at)
 
-    def _status(self, named: str | None, payload: bytes, received_at: int) -> StatusReport:
-        fields = _anything.decode(payload)
-        if not isinstance(fields, dict):
-            raise DecodeError("the message is no JSON object")
-        ven_id = _ven_id(_text_or_none("venId", fields.pop("venId", None)), named)
-        modern, old = fields.pop("status", None), fields.pop("ven", None)
-        status = _text_or_none("status", modern if modern is not None else old)
-        if status is None:
-            raise DecodeError("status is missing")
-        _identifier("status", status)
-        modern, old = fields.pop("timestamp", None), fields.pop("ts", None)
-        given = _old_timestamp(modern if modern is not None else old)
-        ts = None if given is None else self._timestamp(given, received_at)
-        return StatusReport(ven_id, ts, status, _details(fields))
-
-    def _timestamp(self, value: Timestamp | None, received_at: int) -> int:
-        if value is None:
-            raise DecodeError("timestamp is missing")
-        ts = _microseconds(value)
-        if ts > received_at + MAX_AHEAD_SECONDS * 1_000_000:
-            raise DecodeError(f"timestamp {value} is more than {MAX_AHEAD_SECONDS} s ahead of the clock")
-        if ts < received_at - self._retention_days * 86_400_000_000:
-            raise DecodeError(
-                f"timestamp {value} is older than the {self._retention_days} days of RAW_RETENTION_DAYS"
-            )
-        return ts
-
-
-def _microseconds(value: Timestamp) -> int:
-    if isinstance(value, str):
+    def _careful(self, kind: Kind, named: str | None, payload: bytes, received_at: int) -> Decoded:
+        text = json_text.text_of(payload)
         try:
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            return round(moment.timestamp() * 1e6)
-        except (ValueError, OverflowError) as exc:
-            raise DecodeError(f"timestamp {value[:40]!r} is no ISO 8601 time") from exc
-    # The bound also keeps integers of any length away from the arithmetic below.
-    if not -1e15 < value < 1e15:
-        raise DecodeError("timestamp is no time of Unix seconds or milliseconds")
-    return round(value * 1e3) if abs(value) > _MILLISECONDS_FROM else round(value * 1e6)
+            value = json_text.parse(text)
+        except ValueError as exc:
+            if kind is not Kind.STATUS or text[:1] in ("{", "[", '"', ""):
+                raise DecodeError(json_text.fault(text, exc)) from exc
+            value = text
+        if isinstance(value, list) and kind is not Kind.STATUS:
+            return self._several(kind, named, value, received_at)
+        if kind is Kind.STATUS and not isinstance(value, dict | list):
+            value = {"status": value}
+        return self._object(kind, named, value, received_at)
+
+    def _several(self, kind: Kind, named: str | None, values: list[Any], received_at: int) -> Several:
+        if not any(isinstance(value, dict) for value in values):
+            raise DecodeError("the message is an array without an object in it")
+        pieces: list[Piece] = []
+        for value in values:
+            content: Reading | Snapshot | StatusReport | DeadLetter
+            try:
+                content = self._object(kind, named, value, received_at)
+            except DecodeError as exc:
+                content = DeadLetter(str(exc))
+            pieces.append(Piece(json_text.dump(value), content))
+        return Several(pieces)
+
+    def _object(
+        self, kind: Kind, named: str | None, value: Any, received_at: int
+    ) -> Reading | Snapshot | StatusReport:
+        if not isinstance(value, dict):
+            raise DecodeError("the message is not a JSON object")
+        try:
+            ven_id = _ven_id(identifier("venId", value.get("venId"), slashes=False), named)
+            if kind is Kind.STATUS:
+                return self._status(ven_id, value, received_at)
+            careful = Careful(value)
+            wire = careful.report()
+            ts = self._timestamp(wire.timestamp, received_at)
+            if kind is Kind.LOADS:
+                if wire.loads is None:
+                    raise UnusableError("loads is missing, or is not a list")
+                made: Reading | Snapshot = Snapshot(ven_id, ts, wire.loads)
+            else:
+                made = _reading(ven_id, ts, wire, careful.used_power(), json_text.dump(value), received_at)
+                made.loads = wire.loads or []
+                made.complete = made.lists_loads and not careful.lost_load
+        except UnusableError as exc:
+            raise DecodeError(str(exc)) from exc
+        made.flaws = _told(careful.flaws)
+        return made
+
+    def _status(self, ven_id: str, fields: dict[str, Any], received_at: int) -> StatusReport:
+        status = as_status(given(fields, "status"))
+        if status is None:
+            raise UnusableError("status is missing")
+        flaws: list[str] = []
+        ts = self._time_of_status(given(fields, "timestamp"), received_at, flaws)
+        known = ("venId", *SPELLINGS["status"], *SPELLINGS["timestamp"])
+        rest = {name: value for name, value in fields.items() if name not in known}
+        report = StatusReport(ven_id, ts, status, details(rest, flaws))
+        report.offline = status in self._offline
+        report.flaws = _told(flaws)
+        return report
+
+    def _time_of_status(self, value: Any, received_at: int, flaws: list[str]) -> int | None:
+        """None: without a time. A will is written when the VEN connects, which may be longer ago than anything that
+        is kept, or when its clock was not set: that it is said counts, and not when it was written."""
+        if value is None or value == "":
+            return None
+        try:
+            return self._clock.microseconds(value, received_at)
+        except LongAgoError as exc:
+            flaws.append(str(exc))
+            return None
+
+    def _timestamp(self, value: Any, received_at: int) -> int:
+        if value is None or value == "":
+            raise DecodeError("timestamp is missing")
+        return self._clock.microseconds(value, received_at)
+
+
+class _NotPlainError(Exception):
+    """For the careful way."""
+
+
+def _reading(
+    ven_id: str, ts: int, wire: WireReport, used: float, payload: bytes, received_at: int
+) -> Reading:
+    reading = Reading()
+    reading.ven_id, reading.ts = ven_id, ts
+    reading.used_power_kw = used
+    shed = reading.shed_power_kw = wire.shed_power_kw or 0.0
+    requested = reading.requested_reduction_kw = wire.requested_reduction_kw
+    event_id = reading.event_id = wire.event_id
+    soc = reading.battery_soc = wire.battery_soc
+    key = copy_format.key(ven_id, ts)
+    reading.row = copy_format.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
+    loads = wire.loads or ()
+    reading.lists_loads = reading.complete = wire.loads is not None
+    reading.description = describe(loads) if loads else None
+    reading.sample_count = len(loads)
+    reading.samples = copy_format.samples(key, loads)
+    reading.loads = None
+    reading.flaws = ()
+    return reading
 
 
 def _ven_id(given: str | None, named: str | None) -> str:
     if given is None:
         if named is None:
             raise DecodeError("venId is missing, and the topic names no VEN")
-        return _identifier("the VEN id in the topic", named)
+        if not _is_ven_id(named):
+            raise DecodeError(f"the VEN's level of the topic must have 1 to {MAX_ID_CHARACTERS} characters")
+        return named
     if named is not None and given != named:
         raise DecodeError(f"venId {given[:MAX_ID_CHARACTERS]!r} is not the VEN of the topic")
-    return _identifier("venId", given)
-
-
-def _identifier(name: str, value: str) -> str:
     # Most ids are plain words, which the first test tells faster.
-    if not (
-        value.isprintable() and "/" not in value and len(value) <= MAX_ID_CHARACTERS and value
-    ) and not _is_id(value):
+    if not (given.isprintable() and "/" not in given) and not _is_ven_id(given):
         raise DecodeError(
-            f"{name} must have 1 to {MAX_ID_CHARACTERS} characters, without control characters or /"
+            f"venId must have 1 to {MAX_ID_CHARACTERS} characters, without control characters or /"
         )
-    return value
+    return given
 
 
-def loads_in(payload: bytes) -> list[WireLoad]:
-    """The loads of a telemetry message that has been decoded before."""
-    loads = _telemetry.decode(payload).loads or []
+def loads_of(reading: Reading, payload: bytes) -> Sequence[WireLoad]:
+    """The loads of a reading that was decoded from `payload`."""
+    if reading.loads is not None:
+        return reading.loads
+    loads = _report.decode(payload).loads or []
     _check_loads(loads, plain=True)
     return loads
 
@@ -197,67 +225,35 @@ def describe(loads: Sequence[WireLoad]) -> int:
 
 
 def _is_plain(payload: bytes) -> bool:
-    """Whether no text in it can hold a control character or a slash. JSON lets control characters stand only
-    escaped; msgspec has checked the length of ids. Most messages are plain, and this is faster than a look at
-    each of their ids."""
-    return payload.isascii() and not (b"\\" in payload or b"/" in payload or b"\x7f" in payload)
+    """Whether no text in it can hold a control character. JSON lets control characters stand only escaped; msgspec
+    has checked the length of ids. Most messages are plain, and this is faster than a look at each of their ids."""
+    return payload.isascii() and not (b"\\" in payload or b"\x7f" in payload)
+
+
+def _is_plain_id(value: str) -> bool:
+    return value.isprintable() or _is_id(value) is not None
 
 
 def _check_loads(loads: Sequence[WireLoad], plain: bool) -> None:
-    """Give every load its load_id (else id), which are then unique; raises DecodeError."""
+    """Give every load its load_id (else id), which are then unique; raises _NotPlainError."""
     ids = {load.load_id for load in loads}
     if not plain or None in ids:
-        ids = {_checked(at, load) for at, load in enumerate(loads)}
+        ids = {_checked(load) for load in loads}
     if len(ids) < len(loads):
-        raise DecodeError("loads names a load twice")
+        raise _NotPlainError
 
 
-def _checked(at: int, load: WireLoad) -> str:
+def _checked(load: WireLoad) -> str:
     load_id = load.load_id if load.load_id is not None else load.id
-    if load_id is None:
-        raise DecodeError(f"loads[{at}].loadId is missing")
+    if load_id is None or not _is_plain_id(load_id):
+        raise _NotPlainError
     if (load.type and "\0" in load.type) or (load.name and "\0" in load.name):
-        raise DecodeError(f"loads[{at}].type or .name holds a NUL character")
-    load.load_id = _identifier(f"loads[{at}].loadId", load_id)
+        raise _NotPlainError
+    load.load_id = load_id
     return load_id
 
 
-def _old_number(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DecodeError(f"{name} must be a number")
-    # Also false for NaN.
-    if not -MAX_POWER_KW <= value <= MAX_POWER_KW:
-        raise DecodeError(f"{name} must lie within ±{MAX_POWER_KW:,.0f}")
-    return float(value)
-
-
-def _old_timestamp(value: Any) -> Timestamp | None:
-    if value is None or (isinstance(value, int | float | str) and not isinstance(value, bool)):
-        return value
-    raise DecodeError("timestamp must be a number or an ISO 8601 text")
-
-
-def _text_or_none(name: str, value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise DecodeError(f"{name} must be a text")
-
-
-def _details(fields: dict[str, Any]) -> str | None:
-    """The details of a status as JSON: its `details` object, and every other field of the message.
-
-    Encoded here and nowhere else: how deep is too deep depends on the stack, and here it is a dead letter.
-    """
-    details = fields.pop("details", None)
-    if isinstance(details, dict):
-        fields = {**fields, **details}
-    elif details is not None:
-        fields["details"] = details
-    if not fields:
-        return None
-    encoded = msgspec.json.encode(fields).decode()
-    if _has_nul(encoded):
-        raise DecodeError("details hold a NUL character")
-    return encoded
+def _told(flaws: list[str]) -> tuple[str, ...]:
+    """The first few of them."""
+    more = len(flaws) - _TOLD_FLAWS
+    return (*flaws[:_TOLD_FLAWS], f"and {more} more") if more > 0 else tuple(flaws)

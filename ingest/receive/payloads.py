@@ -14,6 +14,17 @@ Timestamp = int | float | str
 Power = Annotated[float, Meta(ge=-MAX_POWER_KW, le=MAX_POWER_KW)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
 
+# Every field that has more than one spelling, the modern one first. An older one counts where all before it are
+# missing.
+SPELLINGS = {
+    "timestamp": ("timestamp", "ts"),
+    "usedPowerKw": ("usedPowerKw", "power_kw"),
+    "shedPowerKw": ("shedPowerKw", "shed_kw"),
+    "batterySoc": ("batterySoc", "battery_soc", "batterySOC"),
+    "loadId": ("loadId", "id"),
+    "status": ("status", "ven", "state"),
+}
+
 
 class WireLoad(Struct, rename="camel", gc=False):
     """One load in a telemetry message or a load snapshot; generation is negative."""
@@ -28,9 +39,9 @@ class WireLoad(Struct, rename="camel", gc=False):
     shed_power_kw: Power | None = None
 
 
-class WireTelemetry(Struct, rename="camel", gc=False):
-    """One reading of a VEN's panel, with its loads. Fields of older firmware stand last, unchecked:
-    they only count where the modern name is missing."""
+class WireReport(Struct, rename="camel", gc=False):
+    """One reading of a VEN's panel with its loads, or a load snapshot. The last three are only looked at to see
+    that an older spelling is there, which goes the careful way (dialects.py)."""
 
     ven_id: Id | None = None
     timestamp: Timestamp | None = None
@@ -40,22 +51,6 @@ class WireTelemetry(Struct, rename="camel", gc=False):
     event_id: Id | None = None
     battery_soc: float | None = None
     loads: list[WireLoad] | None = None
-    old_timestamp: Any = field(default=None, name="ts")
-    old_used_power: Any = field(default=None, name="power_kw")
-    old_shed_power: Any = field(default=None, name="shed_kw")
+    shed_kw: Any = field(default=None, name="shed_kw")
     old_battery_soc: Any = field(default=None, name="battery_soc")
     older_battery_soc: Any = field(default=None, name="batterySOC")
-
-
-class WireLoadSnapshot(Struct, rename="camel", gc=False):
-    """What a VEN knows of its loads at one time."""
-
-    ven_id: Id | None = None
-    timestamp: Timestamp | None = None
-    loads: list[WireLoad] | None = None
-
-
-class WireName(Struct, rename="camel", gc=False):
-    """Just whom a message is about."""
-
-    ven_id: str | None = None

@@ -14,8 +14,12 @@ class Kind(Enum):
     STATUS = "MQTT_TOPIC_STATUS"
 
 
+# Stands in a filter for the level that names the VEN, which MQTT knows as a `+`.
+VEN_LEVEL = "{venId}"
+
+
 class TopicMap:
-    """Maps a topic to its kind and to the level that the filter's first `+` matched."""
+    """Maps a topic to its kind and to the level that names the VEN: `{venId}` in the filter, else its only `+`."""
 
     _CACHED_TOPICS = 20_000
     _CACHED_CHARACTERS = 256
@@ -34,10 +38,11 @@ class TopicMap:
     @property
     def filters(self) -> list[str]:
         """Every filter to subscribe to, once."""
-        return list(dict.fromkeys("/".join(levels) for _, levels in self._filters))
+        joined = ("/".join(levels).replace(VEN_LEVEL, "+") for _, levels in self._filters)
+        return list(dict.fromkeys(joined))
 
     def find(self, topic: str) -> tuple[Kind, str | None] | None:
-        """The kind of `topic` and the VEN id in it (None without a `+`); None if no filter matches."""
+        """The kind of `topic` and the VEN id in it, if the filter names its level; None if no filter matches."""
         try:
             return self._cache[topic]
         except KeyError:
@@ -51,24 +56,30 @@ class TopicMap:
     def _match(self, topic: list[str]) -> tuple[Kind, str | None] | None:
         for kind, levels in self._filters:
             if _matches(levels, topic):
-                named = topic[levels.index("+")] if "+" in levels else None
-                return kind, named
+                return kind, topic[levels.index(VEN_LEVEL)] if VEN_LEVEL in levels else None
         return None
 
 
 def _levels(kind: Kind, topic_filter: str) -> list[str]:
+    """The levels of a filter, the one that names the VEN as `{venId}`."""
     levels = topic_filter.split("/")
     plain = all(level in ("+", "#") or not set(level) & {"+", "#"} for level in levels)
     if not plain or "#" in levels[:-1]:
         raise SettingsError(
-            f"{kind.value}: {topic_filter!r} is no MQTT topic filter: + and # stand for whole levels, # comes last"
+            f"{kind.value}: {topic_filter!r} is not an MQTT topic filter: + and # stand for whole levels, # comes last"
         )
-    return levels
+    if levels.count(VEN_LEVEL) > 1 or any(VEN_LEVEL in level and level != VEN_LEVEL for level in levels):
+        raise SettingsError(f"{kind.value}: {topic_filter!r} must hold {VEN_LEVEL} once, as a whole level")
+    if VEN_LEVEL not in levels and levels.count("+") > 1:
+        raise SettingsError(
+            f"{kind.value}: {topic_filter!r} has several +: write {VEN_LEVEL} for the one that names the VEN"
+        )
+    return levels if VEN_LEVEL in levels else [VEN_LEVEL if level == "+" else level for level in levels]
 
 
 def _matches(levels: list[str], topic: list[str]) -> bool:
     if levels[-1] == "#":
         levels, topic = levels[:-1], topic[: len(levels) - 1]
     return len(levels) == len(topic) and all(
-        level in ("+", part) for level, part in zip(levels, topic, strict=True)
+        level in ("+", VEN_LEVEL, part) for level, part in zip(levels, topic, strict=True)
     )

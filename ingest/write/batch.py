@@ -1,7 +1,7 @@
 """One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ import asyncpg
 
 from ingest import copy_format
 from ingest.db_errors import Fault, classify
-from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport
+from ingest.message import DeadLetter, Ignored, Message, Outcome, Reading, Snapshot, StatusReport, singly
 from ingest.partitions import SQL as PARTITIONS_SQL
 from ingest.partitions import Partitions, TooOldError
 from ingest.write.dead_letters import write_dead_letters
@@ -35,12 +35,14 @@ _MERGE_BATCHES = 20
 class Copied:
     """A batch whose readings are copied, in a transaction that is open still.
 
-    `stored`: the readings that were new; `repeated`: messages that repeat a reading of the same batch.
+    `singles`: its messages, arrays taken apart; `stored`: the readings that were new; `repeated`: those of
+    `singles` that repeat a reading of the same batch.
     """
 
     connection: Connection
     transaction: AsyncExitStack
     batch: Sequence[Message]
+    singles: Sequence[Message]
     stored: set[Reading]
     repeated: set[Message]
 
@@ -78,7 +80,8 @@ class Store:
 
         Raises TooOldError, or what asyncpg raises; the transaction is rolled back then.
         """
-        readings, repeated = _distinct_readings(batch)
+        singles = singly(batch)
+        readings, repeated = _distinct_readings(singles)
         await self._partitions.ensure(connection, (reading.ts for reading in readings))
         async with AsyncExitStack() as stack:
             try:
@@ -88,7 +91,7 @@ class Store:
                 if self._merging or classify(exc) is not Fault.STORED_BEFORE:
                     raise
             else:
-                return Copied(connection, stack.pop_all(), batch, stored, repeated)
+                return Copied(connection, stack.pop_all(), batch, singles, stored, repeated)
         # Repeats come in swarms.
         self._merging = _MERGE_BATCHES
         return await self.copy(connection, batch)
@@ -98,23 +101,26 @@ class Store:
 
         Raises as `copy` does.
         """
-        connection, batch, stored = copied.connection, copied.batch, copied.stored
+        connection, singles, stored = copied.connection, copied.singles, copied.stored
         async with copied.transaction:
-            repeats = await retained_repeats(connection, batch)
-            vens = await update_vens(connection, batch, stored, self._seen_vens, repeats)
+            repeats = await retained_repeats(connection, singles)
+            vens = await update_vens(connection, singles, stored, self._seen_vens, repeats)
             known, described = self._known.learn(
-                m for m in batch if not isinstance(m.content, Reading) or m.content in stored
+                m for m in singles if not isinstance(m.content, Reading) or m.content in stored
             )
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
-            statuses = await write_statuses(connection, batch, self._client_id, repeats)
-            await write_dead_letters(connection, batch)
+            statuses = await write_statuses(connection, singles, self._client_id, repeats)
+            await write_dead_letters(connection, singles)
             await _mark_dirty(connection, stored)
         if len(self._seen_vens) > _SEEN_VENS:
             self._seen_vens.clear()
         self._seen_vens.update(vens)
         self._known.remember(described)
-        outcomes = [_outcome(m, stored, copied.repeated, statuses) for m in batch]
+        of_each = {m: _outcome(m, stored, copied.repeated, statuses) for m in singles}
+        outcomes = [
+            of_each[m] if not m.parts else together(of_each[p] for p in m.parts) for m in copied.batch
+        ]
         if self._merging:
             self._merging = _MERGE_BATCHES if Outcome.DUPLICATE in outcomes else self._merging - 1
         return outcomes
@@ -162,6 +168,16 @@ def _outcome(
             return statuses[message]
         case DeadLetter():
             return Outcome.DEAD_LETTERED
+        case Ignored():
+            return Outcome.IGNORED
+
+
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome of a message that is an array: stored if any part was, else a duplicate if any was one."""
+    of_parts = set(outcomes)
+    return next(
+        each for each in (Outcome.STORED, Outcome.DUPLICATE, Outcome.DEAD_LETTERED) if each in of_parts
+    )
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: list[bytes]) -> None:

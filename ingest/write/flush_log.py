@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
-from ingest.message import DeadLetter, Message, Outcome, Reading
-from ingest.receive.payloads import MAX_ID_CHARACTERS, WireName
+from ingest.message import DeadLetter, Message, Outcome, Reading, singly
+from ingest.receive import json_text
+from ingest.receive.payloads import MAX_ID_CHARACTERS
+from ingest.receive.refusal import DecodeError
 from ingest.write.dead_letters import TOPIC_CHARACTERS
 
 
@@ -26,7 +26,7 @@ class FlushSummary:
         self.messages += len(batch)
         self.rows += rows
         self.seconds += seconds
-        dead = [(m, m.content.error) for m in batch if isinstance(m.content, DeadLetter)]
+        dead = [(m, m.content.error) for m in singly(batch) if isinstance(m.content, DeadLetter)]
         self.dead += len(dead)
         if dead and self.sample is None:
             message, error = dead[0]
@@ -37,15 +37,17 @@ def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:
     """How many rows a batch is in the database: a reading and each of its samples, or one."""
     return sum(
         1 + m.content.sample_count if isinstance(m.content, Reading) else 1
-        for m, outcome in zip(batch, outcomes, strict=True)
-        if outcome is not Outcome.DUPLICATE
+        for whole, outcome in zip(batch, outcomes, strict=True)
+        if outcome in (Outcome.STORED, Outcome.DEAD_LETTERED)
+        for m in whole.parts or (whole,)
     )
 
 
 def named_ven(payload: bytes) -> str | None:
     """The VEN id in a payload that may be anything, for the log; None if there is none to be found."""
     try:
-        ven_id = msgspec.json.decode(payload, type=WireName).ven_id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fields = json_text.parse(json_text.text_of(payload))
+    except (ValueError, DecodeError, RecursionError):
         return None
-    return ven_id[:MAX_ID_CHARACTERS] if ven_id else None
+    ven_id = fields.get("venId") if isinstance(fields, dict) else None
+    return str(ven_id)[:MAX_ID_CHARACTERS] if isinstance(ven_id, str | int) and ven_id else None

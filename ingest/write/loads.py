@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from ingest.message import Message, Reading, Snapshot
-from ingest.receive.decode import loads_in
+from ingest.receive.decode import loads_of
 from ingest.receive.payloads import WireLoad
 
 # Another process, or a restored database, may know otherwise: what was committed is only trusted this long.
@@ -68,7 +68,7 @@ class KnownLoads:
                 # Only the newest description is worth remembering: after a late one, learn the next again.
                 newest = last is None or content.ts > last.ts
                 described[content.ven_id] = Description(seen, content.ts) if newest else None
-                for load in loads_in(message.payload):
+                for load in loads_of(content, message.payload):
                     _add(rows, _from_telemetry(content, load))
         return [rows[key] for key in sorted(rows)], described
 

@@ -8,9 +8,9 @@ import asyncpg
 
 from ingest.db_errors import Fault, blame, classify
 from ingest.health import Asker, DatabaseHealth
-from ingest.message import DeadLetter, Message, Reading
+from ingest.message import DeadLetter, Message, Reading, singly
 from ingest.partitions import TooOldError
-from ingest.write.batch import Outcomes, Store
+from ingest.write.batch import Outcomes, Store, together
 from ingest.write.lane import Lane
 from shared import db
 from shared.db import Connection
@@ -48,6 +48,8 @@ class Persistence:
         except Exception as exc:
             if not isinstance(exc, asyncpg.PostgresError):
                 log.exception("storing_failed", messages=len(batch))
+            if len(batch) == 1 and batch[0].parts:
+                return [together(await self.write(lane, batch[0].parts))]
             if len(batch) == 1:
                 batch[0].content = DeadLetter(blame(exc))
                 return await self.write(lane, batch)
@@ -84,6 +86,6 @@ class Persistence:
 
 def _bury_old(batch: Sequence[Message], raw_from: int) -> None:
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(raw_from / 1e6))
-    for message in batch:
+    for message in singly(batch):
         if isinstance(message.content, Reading) and message.content.ts < raw_from:
             message.content = DeadLetter(f"older than the raw data kept, which starts at {since}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence, Set
 
 import asyncpg
 
-from ingest.message import DeadLetter, Message, Reading, StatusReport
+from ingest.message import Message, Reading, Snapshot, StatusReport
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
@@ -44,7 +44,7 @@ def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
     """First arrival in the batch by VEN."""
     arrivals: dict[str, int] = {}
     for message in batch:
-        if not isinstance(message.content, DeadLetter):
+        if isinstance(message.content, Reading | Snapshot | StatusReport):
             arrivals.setdefault(message.content.ven_id, message.received_at)
     return arrivals
 

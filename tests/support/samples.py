@@ -1,27 +1,49 @@
 """Messages for tests: the field's own, and made ones."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ingest.message import DeadLetter, Message
-from ingest.receive.decode import DecodeError, Decoder
+from ingest.receive.decode import Decoder
+from ingest.receive.refusal import DecodeError
 from ingest.receive.topics import TopicMap
 from shared.config import Mqtt
 from tests.support.model import R
 
 MQTT = Mqtt(host="unused")
 RETENTION_DAYS = 30
-DECODER = Decoder(TopicMap(MQTT), RETENTION_DAYS)
+# A Monday in September 2026, where tests need no clock.
+NOW = 1_790_000_000
+
+
+def decoder(settings: Mqtt = MQTT, **changes: Any) -> Decoder:
+    """A decoder of `settings` with some of them changed."""
+    settings = msgspec.structs.replace(settings, **changes)
+    return Decoder(TopicMap(settings), settings, RETENTION_DAYS)
+
+
+DECODER = decoder()
 
 
 class Sample(NamedTuple):
-    """One line of messages.jsonl, with its times filled in."""
+    """One line of messages.jsonl or dialects.jsonl, with its times filled in.
+
+    `flawed`: something is left out of it; `samples`: of how many loads (None: the line does not say); `rows`: how
+    many readings it is; `status`: the VEN's status afterwards.
+    """
 
     topic: str
     payload: bytes
     expect: str
+    flawed: bool = False
+    samples: int | None = None
+    rows: int = 1
+    status: str | None = None
 
 
 def field_samples(now: float | None = None) -> list[Sample]:
@@ -37,6 +59,18 @@ def field_samples(now: float | None = None) -> list[Sample]:
         if isinstance(payload, dict):
             payload = {k: replaced.get(v, v) if isinstance(v, str) else v for k, v in payload.items()}
         samples.append(Sample(entry["topic"], json.dumps(payload).encode(), entry["expect"]))
+    return samples
+
+
+def dialect_samples(now: float | None = None) -> list[Sample]:
+    """Messages that are not quite the contract, and what must come of each."""
+    now = time.time() if now is None else now
+    samples = []
+    for line in (Path(__file__).parent / "dialects.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        raw = re.sub(r"@NOW_MS@", str(int(now * 1000)), entry.pop("raw"))
+        raw = re.sub(r"@NOW([+-]\d+)?@", lambda at: str(int(now) + int(at[1] or 0)), raw)
+        samples.append(Sample(payload=raw.encode(), **entry))
     return samples
 
 
@@ -72,7 +106,7 @@ def message(
     given = {"qos": 1, "mid": 1, "dup": False, "retain": False, "generation": 1, **delivery}
     made = Message(topic, raw, received_at=arrival, **given)
     try:
-        made.content = DECODER.decode(topic, raw, arrival)
+        made.take(DECODER.decode(topic, raw, arrival))
     except DecodeError as exc:
         made.content = DeadLetter(str(exc))
     return made

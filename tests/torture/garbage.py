@@ -20,7 +20,7 @@ _GOOD_EVERY = 20
 # Of a million messages so many are retained; a topic holds one.
 _RETAINED = 0.001
 _CORPUS = 200
-_OUTCOMES = ("stored", "duplicate", "dead_lettered")
+_OUTCOMES = ("stored", "duplicate", "dead_lettered", "ignored")
 # Names of Python classes, its word for nothing, and what ingest says when it did not foresee an error.
 _NO_WORDS_FOR_PEOPLE = re.compile(r"Error|Exception|\b[A-Z][a-z]+[A-Z]|\bNone\b|0x[0-9a-f]|decoding failed")
 

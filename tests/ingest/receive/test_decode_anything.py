@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.message import Reading, Snapshot, StatusReport
+from ingest.message import Ignored, Reading, Several, Snapshot, StatusReport
 from ingest.receive import decode as decode_module
-from ingest.receive.decode import DecodeError
+from ingest.receive.refusal import DecodeError
 from tests.support.anything import bodies
 from tests.support.samples import DECODER
 
@@ -31,7 +31,7 @@ def decode(topic: str, payload: bytes) -> None:
     except DecodeError as refusal:
         content = str(refusal)
     assert content
-    assert isinstance(content, Reading | Snapshot | StatusReport | str)
+    assert isinstance(content, Reading | Snapshot | StatusReport | Several | Ignored | str)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)

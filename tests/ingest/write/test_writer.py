@@ -121,7 +121,7 @@ async def test_a_batch_that_loses_its_connection_goes_before_the_one_copied_behi
         await writing.until(_WAITING, 1)
     await writing.until_acked(first, second, third)
     assert writing.stored() == [("a", 1), ("a", 2), ("c", 3)]
-    assert writing.outcomes() == {"stored": 5, "duplicate": 1, "dead_lettered": 0}
+    assert writing.outcomes() == {"stored": 5, "duplicate": 1, "dead_lettered": 0, "ignored": 0}
     assert execute(writing.database, "SELECT status FROM vens WHERE ven_id = 'a'") == [("offline",)]
 
 
@@ -179,7 +179,7 @@ async def test_poison_in_the_batch_behind_costs_neither_batch_anything(writing: 
         writing.put(*second)
     await writing.until_acked(first, second)
     assert writing.stored() == [("a", 1), ("b", 2), ("b", 4)]
-    assert writing.outcomes() == {"stored": 3, "duplicate": 0, "dead_lettered": 1}
+    assert writing.outcomes() == {"stored": 3, "duplicate": 0, "dead_lettered": 1, "ignored": 0}
 
 
 async def test_poison_that_shows_only_as_a_batch_is_finished_is_found(writing: Writing) -> None:
@@ -191,7 +191,7 @@ async def test_poison_that_shows_only_as_a_batch_is_finished_is_found(writing: W
     writing.put(*first, *second)
     await writing.until_acked(first, second)
     assert writing.stored() == [("a", 3), ("b", 2), ("b", 4)]
-    assert writing.outcomes() == {"stored": 3, "duplicate": 0, "dead_lettered": 1}
+    assert writing.outcomes() == {"stored": 3, "duplicate": 0, "dead_lettered": 1, "ignored": 0}
 
 
 async def test_a_key_that_two_batches_share_is_stored_once(writing: Writing) -> None:
@@ -200,7 +200,7 @@ async def test_a_key_that_two_batches_share_is_stored_once(writing: Writing) -> 
         writing.put(*batch)
     await writing.until_acked(*batches)
     assert writing.stored() == [("a", 0), *(("b", n) for n in range(6))]
-    assert writing.outcomes() == {"stored": 7, "duplicate": 5, "dead_lettered": 0}
+    assert writing.outcomes() == {"stored": 7, "duplicate": 5, "dead_lettered": 0, "ignored": 0}
 
 
 async def test_closing_writes_what_is_finished_and_what_is_copied(database: Database) -> None:
