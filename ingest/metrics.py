@@ -1,8 +1,8 @@
 """The Prometheus families of ingest: what each counts is the help text beside its name.
 
 Every message is accounted for: received - returned = stored + duplicate + dead_lettered + ignored + unacked, at any
-moment. `received` counts on arrival and `unacked` what is held; neither is computed from the outcomes, so a message that is
-lost on its way breaks the equation.
+moment. `received` counts on arrival and `unacked` what is held; neither is computed from the outcomes, so a message
+that is lost on its way breaks the equation.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram

@@ -31,7 +31,7 @@ from tests.support.servers import (
     wait_until,
 )
 
-OUTCOMES = ("stored", "duplicate", "dead_lettered", "ignored")
+OUTCOMES = ("stored", "duplicate", "dead_lettered")
 
 
 class Ingesting:
