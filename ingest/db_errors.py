@@ -62,6 +62,9 @@ _EXPLANATIONS: tuple[tuple[type[BaseException], str], ...] = (
 def blame(error: BaseException) -> str:
     """Why the database refuses one message, for its dead letter; none of the database's own text, which may
     repeat the whole row."""
+    if isinstance(error, RecursionError):
+        # It was just decodable where the stack was less deep.
+        return "the message is nested too deeply"
     constraint = getattr(error, "constraint_name", None)
     if constraint:
         return f"the database cannot hold it: constraint {constraint}"

@@ -31,6 +31,7 @@ Decoded = Reading | Snapshot | StatusReport | Several | Ignored
 _report = msgspec.json.Decoder(WireReport)
 _is_ven_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
 _is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
+_packed = msgspec.msgpack.Encoder().encode
 
 
 class Decoder:
@@ -220,8 +221,11 @@ def loads_of(reading: Reading, payload: bytes) -> Sequence[WireLoad]:
 
 
 def describe(loads: Sequence[WireLoad]) -> int:
-    """A hash of all that telemetry says of loads but their power."""
-    return hash(tuple([(load.load_id, load.type, load.name, load.capacity_kw) for load in loads]))
+    """A hash of all that telemetry says of loads but their power.
+
+    Of their encoding, not of the values: Python's hash of -1.0 is that of -2.0.
+    """
+    return hash(_packed([(load.load_id, load.type, load.name, load.capacity_kw) for load in loads]))
 
 
 def _is_plain(payload: bytes) -> bool:

@@ -63,3 +63,7 @@ def test_no_explanation_repeats_what_the_database_said() -> None:
         assert "secret" not in explain(error(kind))
     assert explain(error(asyncpg.UndefinedTableError)).endswith("run `ecs-backend migrate`")
     assert explain(ConnectionRefusedError()) == "the database is unreachable"
+
+
+def test_a_message_nested_too_deeply_for_the_writer_is_blamed_for_that() -> None:
+    assert blame(RecursionError()) == "the message is nested too deeply"

@@ -205,15 +205,32 @@ async def test_vens_that_an_operator_deleted_come_back_with_their_next_message(
     assert execute(database, "SELECT ven_id, used_power_kw FROM vens") == [("v", 2)]
 
 
-async def test_nesting_of_any_depth_ends_nothing(ingesting: Ingesting, broker: Address) -> None:
-    depths = range(880, 1020, 2)
+_NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    ("topic", "start"),
+    [
+        ("ven/status/v", '{"status":"s%d"'),
+        (
+            "oadr/meter/v",
+            f'{{"timestamp":{_NOW}.%d,"usedPowerKw":1,"loads":[{{"id":"a","type":"t%d","currentPowerKw":1}}]',
+        ),
+    ],
+)
+async def test_nesting_of_any_depth_ends_nothing(
+    ingesting: Ingesting, broker: Address, database: Database, topic: str, start: str
+) -> None:
+    depths = range(880, 1020)
     await publish(
         broker,
         ingesting.prefix,
-        *(("ven/status/v", b'{"status":"s%d","x":%s%s}' % (n, b"[" * n, b"]" * n)) for n in depths),
+        *((topic, f'{start.replace("%d", str(n))},"x":{"[" * n}{"]" * n}}}'.encode()) for n in depths),
     )
     await eventually(lambda: ingesting.handled() == len(depths), explain=ingesting.process.output)
     assert ingesting.process.returncode is None
+    reasons = execute(database, "SELECT DISTINCT error FROM dead_letters")
+    assert reasons == [("the message is nested too deeply",)]
 
 
 async def test_retained_messages_come_once_and_not_with_every_reconnect(

@@ -37,6 +37,13 @@ def test_telemetry_teaches_once_what_describes_its_loads() -> None:
     assert [row.load_type for row in learn(known, reading("v", now + 3, 1, loads=changed))] == ["heater"]
 
 
+def test_a_capacity_that_changes_from_minus_1_to_minus_2_kw_is_noticed() -> None:
+    now, known = time.time(), KnownLoads()
+    before, after = ([{"id": "a", "capacityKw": kw, "currentPowerKw": 1.0}] for kw in (-1.0, -2.0))
+    known.remember(known.learn([reading("v", now, 1, loads=before)])[1])
+    assert [row.capacity_kw for row in learn(known, reading("v", now + 1, 1, loads=after))] == [-2.0]
+
+
 def test_what_was_not_committed_is_not_remembered() -> None:
     known = KnownLoads()
     message = reading("v", time.time(), 1, loads={"a": 1.0})
