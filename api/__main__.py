@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; 0, 1 when it cannot listen, 2 when a setting is wrong."""
-    return program.run("api", __doc__, _serve)
+    return program.run_service("api", __doc__, _serve)
 
 
 def _serve() -> int:

@@ -24,7 +24,7 @@ _GC_THRESHOLD = 50_000
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; 0, 1 when it cannot run, 2 when a setting is wrong."""
-    return program.run("ingest", __doc__, _serve)
+    return program.run_service("ingest", __doc__, _serve)
 
 
 def _serve() -> int:

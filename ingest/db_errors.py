@@ -4,14 +4,19 @@ from enum import Enum, auto
 
 import asyncpg
 
-from shared.db import UNREACHABLE
+from shared.db_errors import meaning
+from shared.errors import EcsError
+
+
+class StaleMemoryError(EcsError):
+    """What this process remembers of the database is no longer true: somebody else changed it."""
 
 
 class Fault(Enum):
     """What to do about an error."""
 
     WAIT = auto()  # the database is away, full, read-only, locked or not migrated: keep the batch, try later
-    AGAIN = auto()  # chance: try at once
+    AGAIN = auto()  # chance, or memory that is stale: try at once
     PARTITION = auto()  # a partition is missing: make it, try at once
     STORED_BEFORE = auto()  # some readings are stored already: leave them out
     ROW = auto()  # one message is to blame: find it
@@ -24,7 +29,7 @@ def classify(error: BaseException) -> Fault:
     """The Fault of an error that a write raised. Whatever is not known to speak of a row waits: that loses
     nothing."""
     match error:
-        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
+        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | StaleMemoryError():
             return Fault.AGAIN
         case asyncpg.CheckViolationError():
             # A missing partition has the same SQLSTATE as a broken check, but names no constraint.
@@ -39,24 +44,6 @@ def classify(error: BaseException) -> Fault:
             return Fault.ROW
         case _:
             return Fault.WAIT
-
-
-_EXPLANATIONS: tuple[tuple[type[BaseException], str], ...] = (
-    (asyncpg.UndefinedTableError, "the schema is missing or old: run `ecs-backend migrate`"),
-    (asyncpg.UndefinedFunctionError, "the schema is missing or old: run `ecs-backend migrate`"),
-    (asyncpg.UndefinedColumnError, "the schema is missing or old: run `ecs-backend migrate`"),
-    (asyncpg.DiskFullError, "the database's disk is full"),
-    (asyncpg.ReadOnlySQLTransactionError, "the database is read-only"),
-    (asyncpg.LockNotAvailableError, "a table is locked"),
-    (asyncpg.QueryCanceledError, "a statement was cancelled"),
-    (asyncpg.InvalidPasswordError, "the database refuses the login: check DB_USER and DB_PASSWORD"),
-    (asyncpg.InvalidAuthorizationSpecificationError, "the database refuses the login: check DB_USER"),
-    (asyncpg.InvalidCatalogNameError, "there is no such database: check DB_NAME"),
-    (asyncpg.InsufficientPrivilegeError, "the database's user may not write here"),
-    (asyncpg.CannotConnectNowError, "the database is starting or stopping"),
-    (TimeoutError, "the database does not answer"),
-    *((kind, "the database is unreachable") for kind in UNREACHABLE),
-)
 
 
 def blame(error: BaseException) -> str:
@@ -76,7 +63,4 @@ def blame(error: BaseException) -> str:
 
 def explain(error: BaseException) -> str:
     """Why ingest waits, in words for the log and /health; no text of the database's own."""
-    for kind, why in _EXPLANATIONS:
-        if isinstance(error, kind):
-            return why
-    return f"the database reports {type(error).__name__}"
+    return meaning(error) or f"the database reports {type(error).__name__}"

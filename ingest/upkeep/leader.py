@@ -10,14 +10,13 @@ from ingest.database import leader_connection
 from ingest.health import Asker, State
 from ingest.partitions import Partitions
 from ingest.upkeep import retention, rollup
-from shared import db
+from shared import advisory_locks, db
 from shared.config import Database, Retention
 from shared.db import Connection
 from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-ADVISORY_LOCK = 0x6C656164
 _TICK_SECONDS = 5.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
@@ -57,7 +56,9 @@ class Leader:
         if self._connection is None or self._connection.is_closed():
             self._connection, self._leads = await leader_connection(self._settings), False
         if not self._leads:
-            self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK)
+            self._leads = await self._connection.fetchval(
+                "SELECT pg_try_advisory_lock($1)", advisory_locks.LEADER
+            )
             self._upkeep_at = 0.0
             if self._leads:
                 log.info("leading")

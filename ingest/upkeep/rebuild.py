@@ -12,7 +12,8 @@ from ingest.database import rebuild_connection
 from ingest.db_errors import explain
 from ingest.upkeep import rollup
 from shared import config, db, logs
-from shared.errors import EcsError, SettingsError, StartupError
+from shared.commands import program
+from shared.errors import StartupError
 
 
 def main() -> int:
@@ -25,13 +26,13 @@ def main() -> int:
     parser.add_argument("--from", dest="start", type=_moment, help="ISO 8601 (default: where raw rows begin)")
     parser.add_argument("--to", dest="end", type=_moment, help="ISO 8601 (default: where rollups end)")
     options = parser.parse_args()
-    try:
-        env = config.environment()
-        logs.configure(config.read(config.Log, env), "rollup")
-        return asyncio.run(_rebuild(config.read(config.Database, env), options.start, options.end))
-    except EcsError as exc:
-        print(f"ecs-backend: {exc}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(exc, SettingsError) else 1
+    return program.run("ecs-backend", lambda: _rebuild_between(options.start, options.end))
+
+
+def _rebuild_between(start: datetime | None, end: datetime | None) -> int:
+    env = config.environment()
+    logs.configure(config.read(config.Log, env), "rollup")
+    return asyncio.run(_rebuild(config.read(config.Database, env), start, end))
 
 
 async def _rebuild(settings: config.Database, start: datetime | None, end: datetime | None) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
-from ingest.db_errors import Fault, blame, classify
+from ingest.db_errors import Fault, StaleMemoryError, blame, classify
 from ingest.health import Asker, DatabaseHealth
 from ingest.message import DeadLetter, Message, Reading, singly
 from ingest.partitions import TooOldError
@@ -62,7 +62,7 @@ class Persistence:
         while not db.cancelled():
             try:
                 outcomes = await work(await lane.connected())
-            except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+            except (asyncpg.PostgresError, *db.UNREACHABLE, StaleMemoryError) as exc:
                 match classify(exc):
                     case Fault.ROW:
                         raise

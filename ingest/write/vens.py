@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence, Set
 
-import asyncpg
-
+from ingest.db_errors import StaleMemoryError
 from ingest.message import Message, Reading, Snapshot, StatusReport
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
@@ -29,8 +28,7 @@ async def update_vens(
     if heard:
         done = await connection.execute(SQL["update_vens"], *_latest(heard, stored))
         if done != f"UPDATE {len(heard)}":
-            # Somebody emptied the table: the batch goes again, and this process forgets what it knew of it.
-            raise asyncpg.SerializationError("a VEN is missing from vens")
+            raise StaleMemoryError("a VEN that was in vens is gone: somebody deleted it")
     return arrivals.keys()
 
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared import logs
-from shared.commands import status, up
+from shared.commands import program, status, up
 from shared.commands.migrate import migrate
 from shared.config import Dashboard, Database, Log, environment, read
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
-from shared.errors import EcsError, SettingsError
 
 _PROGRAM = "ecs-backend"
 _SETTINGS = (
@@ -26,14 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command not in ("simulate", "rollup"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
-        return _run(options, rest)
-    except SettingsError as exc:
-        sys.stderr.write(f"{_PROGRAM}: {exc}\n")
-        return 2
-    except EcsError as exc:
-        sys.stderr.write(f"{_PROGRAM}: {exc}\n")
-        return 1
+    return program.run(_PROGRAM, lambda: _run(options, rest))
 
 
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import psycopg
 import yoyo
 
+from shared import advisory_locks
 from shared.config import Database
 from shared.db import libpq_arguments
 from shared.errors import StartupError
@@ -17,8 +18,6 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "migrations"
-# Any number will do, as long as every migrate takes the same.
-_ADVISORY_LOCK = 0x6D696772
 _RETRY_SECONDS = 0.5
 
 
@@ -76,5 +75,5 @@ def _wait_until_reachable(settings: Database) -> None:
 @contextmanager
 def _alone(settings: Database) -> Iterator[None]:
     with psycopg.connect(**libpq_arguments(settings), autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        connection.execute("SELECT pg_advisory_lock(%s)", [advisory_locks.MIGRATE])
         yield

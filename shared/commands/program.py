@@ -1,18 +1,25 @@
-"""What `python -m ingest` and `python -m api` do alike: their usage, and their exit codes."""
+"""What every command does alike: its exit code, and the one line that says why it failed."""
 
 import sys
 from collections.abc import Callable
 
 from shared.errors import EcsError, SettingsError
 
+FAILED, WRONG_USAGE = 1, 2
 
-def run(name: str, usage: str | None, serve: Callable[[], int]) -> int:
-    """What `serve` returns; 1 with one line when it cannot start, 2 when a setting is wrong or it is asked too much."""
-    if len(sys.argv) > 1:
-        print(usage, "Settings come from the environment and .env.")  # noqa: T201
-        return 0 if sys.argv[1] in ("-h", "--help") else 2
+
+def run(name: str, command: Callable[[], int]) -> int:
+    """The exit code of `command`: what it returns, 1 if it failed, 2 if a setting is wrong, with one line on stderr."""
     try:
-        return serve()
+        return command()
     except EcsError as exc:
-        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(exc, SettingsError) else 1
+        sys.stderr.write(f"{name}: {exc}\n")
+        return WRONG_USAGE if isinstance(exc, SettingsError) else FAILED
+
+
+def run_service(name: str, usage: str | None, serve: Callable[[], int]) -> int:
+    """The same of `python -m ingest` and `python -m api`, which take no arguments but --help."""
+    if len(sys.argv) > 1:
+        sys.stdout.write(f"{usage} Settings come from the environment and .env.\n")
+        return 0 if sys.argv[1] in ("-h", "--help") else WRONG_USAGE
+    return run(name, serve)

@@ -27,8 +27,7 @@ from rich.table import Table
 
 from ingest.database import leader_connection
 from ingest.upkeep import rollup
-from ingest.upkeep.leader import ADVISORY_LOCK
-from shared import logs
+from shared import advisory_locks, logs
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Log, Mqtt
 from shared.embedded.broker import EmbeddedBroker
@@ -171,7 +170,7 @@ def run(scenario: Scenario, count: int, *, copy: bool, profile: bool) -> Result:
 def _no_leader(db: Database) -> Iterator[None]:
     """Hold the lock that the leader would need, so that nothing is rolled up."""
     with psycopg.connect(host=db.host, user=db.user, dbname=db.name, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+        connection.execute("SELECT pg_advisory_lock(%s)", [advisory_locks.LEADER])
         yield
 
 

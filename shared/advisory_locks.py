@@ -1,0 +1,13 @@
+"""Every advisory lock that this project takes in a database, so that no two mean different things by one number.
+
+A few stand in .sql files, which cannot import: they are listed here all the same, and a test compares.
+"""
+
+# Held by the session of the ingest process that leads (ingest/upkeep/leader.py).
+LEADER = 1818583396
+# Held by the session that migrates (shared/commands/migrate.py).
+MIGRATE = 1835624306
+# Held by the transaction that works on rollups: the leader's, or a rebuild's (ingest/upkeep/rollup.sql).
+ROLLUPS = 1919905900
+# Held by the transaction that makes or drops partitions (migrations/0003.rollups.sql, ingest/upkeep/retention.sql).
+PARTITIONS = 1701016949

@@ -1,0 +1,37 @@
+"""What the errors of PostgreSQL, and of the way to it, mean: one table for both programs, in words for a person.
+
+None of the database's own text, which may repeat rows.
+"""
+
+import asyncpg
+
+from shared.db import UNREACHABLE
+
+MIGRATE = "the database's schema is missing or old: run `ecs-backend migrate`"
+
+# The first that matches counts. What stands behind a colon is what to do; without one, waiting helps.
+_MEANINGS: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncpg.UndefinedTableError, MIGRATE),
+    (asyncpg.UndefinedColumnError, MIGRATE),
+    (asyncpg.UndefinedFunctionError, MIGRATE),
+    (asyncpg.InsufficientPrivilegeError, "the database's user lacks a right: run `ecs-backend migrate`"),
+    (asyncpg.InvalidPasswordError, "the database refuses the login: check DB_USER and DB_PASSWORD"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "the database refuses the login: check DB_USER"),
+    (asyncpg.InvalidCatalogNameError, "there is no such database: check DB_NAME"),
+    (asyncpg.DiskFullError, "the database's disk is full"),
+    (asyncpg.TooManyConnectionsError, "the database has no connection left"),
+    (asyncpg.InsufficientResourcesError, "the database is out of memory or disk"),
+    (asyncpg.ReadOnlySQLTransactionError, "the database is read-only"),
+    (asyncpg.LockNotAvailableError, "a table is locked"),
+    (asyncpg.QueryCanceledError, "a statement was cancelled"),
+    (asyncpg.CannotConnectNowError, "the database is starting or stopping"),
+    (asyncpg.OperatorInterventionError, "the database is stopping"),
+    (asyncpg.SerializationError, "the database cancelled the transaction"),
+    (TimeoutError, "the database does not answer"),
+    *((kind, "the database is unreachable") for kind in UNREACHABLE),
+)
+
+
+def meaning(error: BaseException) -> str | None:
+    """What `error` says of the database's state; None if it says nothing of it."""
+    return next((why for kind, why in _MEANINGS if isinstance(error, kind)), None)
