@@ -40,7 +40,9 @@ SAMPLE_COLUMNS = (
 )
 
 _NULL = b"\xff\xff\xff\xff"
-_ROW_OF_9 = b"\0\x09"
+_count = Struct("!h").pack
+_TELEMETRY_FIELDS = _count(len(TELEMETRY_COLUMNS))
+_SAMPLE_FIELDS = _count(len(SAMPLE_COLUMNS))
 _length = Struct("!i").pack
 _float = Struct("!id").pack
 _two_floats = Struct("!idid").pack
@@ -52,7 +54,7 @@ _all_but_shed = Struct("!idiidid").pack
 
 # PostgreSQL counts microseconds from 2000-01-01.
 _POSTGRES_EPOCH = 946_684_800_000_000
-# Types and names of loads are few words that come again and again.
+# Types and names of loads are few words that are repeated in every message.
 _WORDS = 4096
 _WORD_CHARACTERS = 64
 
@@ -67,7 +69,7 @@ class _Words(dict[str | None, bytes]):
 
     def __missing__(self, value: str) -> bytes:
         field = _text(value)
-        # Long ones are no words, and thousands of them would be all of the memory.
+        # Long texts are rarely repeated, and thousands of them would fill the memory.
         if len(value) <= _WORD_CHARACTERS:
             if len(self) >= _WORDS:
                 self.clear()
@@ -95,8 +97,8 @@ def _numbers(used: float, shed: float | None, capability: float | None, capacity
 
 
 def key(ven_id: str, ts: int) -> bytes:
-    """The first fields of both kinds of row: how many follow, the VEN and the time."""
-    return _ROW_OF_9 + _text(ven_id) + _timestamp(8, ts - _POSTGRES_EPOCH)
+    """The first two fields of both kinds of row: the VEN and the time (µs since the epoch)."""
+    return _text(ven_id) + _timestamp(8, ts - _POSTGRES_EPOCH)
 
 
 def telemetry(
@@ -112,6 +114,7 @@ def telemetry(
     """One row of ven_telemetry, in the order of TELEMETRY_COLUMNS."""
     return b"".join(
         (
+            _TELEMETRY_FIELDS,
             row_key,
             _two_floats(8, used_kw, 8, shed_kw),
             _number(requested_kw),
@@ -127,10 +130,11 @@ def telemetry(
 def samples(row_key: bytes, loads: "Iterable[WireLoad]") -> bytes:
     """Rows of ven_load_samples, in the order of SAMPLE_COLUMNS, one after the other; `load_id` is that of each."""
     parts: list[bytes] = []
+    start = _SAMPLE_FIELDS + row_key
     for load in loads:
         encoded = (load.load_id or "").encode()
         parts += (
-            row_key,
+            start,
             _length(len(encoded)),
             encoded,
             _words[load.type],

@@ -97,7 +97,12 @@ class Store:
         return await self.copy(connection, batch)
 
     async def finish(self, copied: Copied) -> Outcomes:
-        """Put everything else into the transaction and commit it; returns each message's outcome.
+        """Put everything else into the transaction and commit it; returns each message's outcome. In this order:
+
+        1. VENs: statuses lock rows of `vens`, so these must be there.
+        2. Loads, statuses, dead letters: each in tables of its own, in any order.
+        3. Marks of closed buckets, last: the leader closes buckets and then waits for every transaction that may have
+           read the old limit, so the limit must be read after the readings are in.
 
         Raises as `copy` does.
         """

@@ -1,6 +1,7 @@
 """Messages that cannot be stored: one row for the same topic and payload, with its reason."""
 
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from hashlib import sha256
 
 from ingest.message import DeadLetter, Message
@@ -8,9 +9,9 @@ from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
 # More of a payload is not kept.
-DEAD_LETTER_BYTES = 64 * 1024
+KEPT_PAYLOAD_BYTES = 64 * 1024
 # Nor of a topic, which MQTT lets be 65,535 bytes.
-TOPIC_CHARACTERS = 1024
+KEPT_TOPIC_CHARACTERS = 1024
 
 
 def fingerprint(message: Message) -> bytes:
@@ -20,24 +21,47 @@ def fingerprint(message: Message) -> bytes:
 
 def is_cut(message: Message) -> bool:
     """Whether a dead letter is not kept whole."""
-    return message.size > DEAD_LETTER_BYTES or len(message.topic) > TOPIC_CHARACTERS
+    return message.size > KEPT_PAYLOAD_BYTES or len(message.topic) > KEPT_TOPIC_CHARACTERS
+
+
+@dataclass
+class DeadLetterRow:
+    """One row of dead_letters; the fields are the parameters of insert_dead_letters, in order. Times in µs."""
+
+    message_sha256: bytes
+    received_at: int
+    times_seen: int
+    topic: str
+    payload: bytes
+    payload_bytes: int
+    error: str
 
 
 async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -> None:
     """Write the dead letters of a batch, inside its transaction; one row for the same message."""
-    rows: dict[bytes, list[object]] = {}
+    rows: dict[bytes, DeadLetterRow] = {}
     for message in batch:
         if isinstance(message.content, DeadLetter):
             sha = fingerprint(message)
-            if sha in rows:
-                rows[sha][2] += 1  # type: ignore[operator]
-                rows[sha][1] = message.received_at
-            else:
-                topic, error = _storable(message.topic[:TOPIC_CHARACTERS]), _storable(message.content.error)
-                cut = message.payload[:DEAD_LETTER_BYTES]
-                rows[sha] = [sha, message.received_at, 1, topic, cut, message.size, error]
+            row = rows.setdefault(sha, _row(sha, message, message.content.error))
+            row.times_seen += 1
+            row.received_at = message.received_at
     if rows:
-        await connection.execute(SQL["insert_dead_letters"], *columns([rows[sha] for sha in sorted(rows)]))
+        ordered = [astuple(rows[sha]) for sha in sorted(rows)]
+        await connection.execute(SQL["insert_dead_letters"], *columns(ordered))
+
+
+def _row(sha: bytes, message: Message, error: str) -> DeadLetterRow:
+    """The row of a message that was not seen yet."""
+    return DeadLetterRow(
+        message_sha256=sha,
+        received_at=message.received_at,
+        times_seen=0,
+        topic=_storable(message.topic[:KEPT_TOPIC_CHARACTERS]),
+        payload=message.payload[:KEPT_PAYLOAD_BYTES],
+        payload_bytes=message.size,
+        error=_storable(error),
+    )
 
 
 def _storable(text: str) -> str:

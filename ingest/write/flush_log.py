@@ -6,7 +6,7 @@ from ingest.message import DeadLetter, Message, Outcome, Reading, singly
 from ingest.receive import json_text
 from ingest.receive.payloads import MAX_ID_CHARACTERS
 from ingest.receive.refusal import DecodeError
-from ingest.write.dead_letters import TOPIC_CHARACTERS
+from ingest.write.dead_letters import KEPT_TOPIC_CHARACTERS
 
 
 class FlushSummary:
@@ -30,7 +30,7 @@ class FlushSummary:
         self.dead += len(dead)
         if dead and self.sample is None:
             message, error = dead[0]
-            self.sample = (error, message.topic[:TOPIC_CHARACTERS], named_ven(message.payload))
+            self.sample = (error, message.topic[:KEPT_TOPIC_CHARACTERS], named_ven(message.payload))
 
 
 def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:

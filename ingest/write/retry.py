@@ -1,4 +1,4 @@
-"""A batch by itself to the database, whatever the database does: retry, bisect, dead-letter."""
+"""One batch alone to the database, however often it fails: again, in halves, or as a dead letter."""
 
 import asyncio
 import time
@@ -23,8 +23,8 @@ Work = Callable[[Connection], Awaitable[Outcomes]]
 _BACKOFF_SECONDS = (0.1, 5.0)
 
 
-class Persistence:
-    """Does not give up: what it returns from is done."""
+class Retry:
+    """Does not give up: when `write` returns, the batch is committed."""
 
     def __init__(self, store: Store, health: DatabaseHealth) -> None:
         self._store = store
@@ -39,7 +39,7 @@ class Persistence:
         await self._until_done(lane, nothing)
 
     async def write(self, lane: Lane, batch: Sequence[Message]) -> Outcomes:
-        """Store every message of the batch as what it is or as a dead letter; takes as long as it takes."""
+        """Store every message of the batch, as what it is or as a dead letter; while the database is away, wait."""
         try:
             return await self._until_done(lane, lambda connection: self._store.write(connection, batch))
         except TooOldError as exc:

@@ -1,9 +1,9 @@
 """Batches from the inbox to the database, and back to the broker as acknowledgements.
 
-Two connections take turns: while one batch is finished and committed, the next is copied over the other. So
-PostgreSQL has rows to take in while it waits for the disk. Batches commit and are acknowledged in the order in
-which they came. When anything goes wrong with a batch, the one behind it gives its transaction up, and the
-batch goes again by itself (persistence.py).
+Two connections take turns: while one batch is finished and committed, the next one is copied over the other
+connection. So PostgreSQL has rows to take in while it waits for the disk. Batches commit and are acknowledged in
+the order in which they arrived. If a batch fails, the batch behind it is rolled back, because it may hold locks
+that the first needs. The failed batch is retried alone (retry.py); then two run again.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ingest.write.dead_letters import is_cut
 from ingest.write.flush_log import FlushSummary, rows_of
 from ingest.write.inbox import Inbox
 from ingest.write.lane import Lane
-from ingest.write.retry import Persistence
+from ingest.write.retry import Retry
 from shared.config import Database
 from shared.logs import get_logger
 
@@ -28,7 +28,7 @@ _WITHDRAW_SECONDS = 2.0
 
 
 class Flight:
-    """A batch on its way. `copied` is None until its readings are, and when copying them failed."""
+    """A batch on its way. `copied` is None until its readings are copied, and stays None if that failed."""
 
     def __init__(self, batch: list[Message]) -> None:
         self.batch = batch
@@ -51,9 +51,10 @@ class Writer:
         self._store = store
         self._state = state
         self._ack = ack
-        self._lanes = [Lane(settings, store), Lane(settings, store)]
-        self._persistence = Persistence(store, state.database)
-        self._flights: deque[Flight] = deque()
+        self._lanes = (Lane(settings, store), Lane(settings, store))
+        self._retry = Retry(store, state.database)
+        # Oldest first: the one to finish, and the one that is copied meanwhile.
+        self._flights: deque[Flight] = deque(maxlen=2)
         self._settled_at = 0.0
         self.flushes = FlushSummary()
 
@@ -67,10 +68,10 @@ class Writer:
 
     async def run(self) -> None:
         """Write, acknowledge, and again; returns when the inbox is closed and empty."""
-        # Find out, before the first message, whether the database is there: /health shows it.
-        await self._persistence.reach(self._lanes[0])
+        # Before the first message: so that /health soon says whether the database is there.
+        await self._retry.reach(self._lanes[0])
         async with asyncio.TaskGroup() as tasks:
-            await self._copy(self._lanes[0])
+            await self._copy_next(self._lanes[0])
             while self._flights:
                 await self._turn(tasks)
         await self.close()
@@ -81,35 +82,49 @@ class Writer:
             lane.drop()
 
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
-        """Finish the batch whose turn it is; afterwards the next one is copied, unless there is none."""
+        """Write the oldest batch to its end, and copy the one behind it, in this order:
+
+        1. Begin to copy the next batch over the other connection: it does not wait for this one's commit.
+        2. Finish and commit this batch.
+        3. If that failed: roll the next batch back, write this one alone, and copy the next one again afterwards.
+        4. Acknowledge this batch, which is committed now. The connections change places.
+        """
         here, there = self._lanes
-        flight = self._flights[0]
-        ahead = tasks.create_task(self._copy(there), name="ahead")
-        outcomes = await self._finish(flight)
-        alone = outcomes is None
-        if outcomes is None:
+        oldest = self._flights[0]
+        ahead = tasks.create_task(self._copy_next(there), name="ahead")
+        outcomes = await self._finish(oldest)
+        if outcomes is not None:
+            self._settle(oldest, outcomes)
+            await ahead
+        else:
             await self._withdraw(ahead)
-            outcomes = await self._persistence.write(here, flight.batch)
-        self._settle(self._flights.popleft(), outcomes)
-        self._lanes.reverse()
-        await (self._copy(there, *self._flights) if alone else ahead)
+            self._settle(oldest, await self._retry.write(here, oldest.batch))
+            await self._copy_again(there)
+        self._lanes = there, here
 
     async def close(self) -> None:
         """Give the connections back."""
         for lane in self._lanes:
             await lane.close()
 
-    async def _copy(self, lane: Lane, flight: Flight | None = None) -> None:
-        """Copy the batch of `flight`, or the next one from the inbox, over `lane`."""
-        if flight is None:
-            batch = await self._inbox.take()
-            if not batch:
-                return
-            flight = Flight(batch)
-            self._flights.append(flight)
+    async def _copy_next(self, lane: Lane) -> None:
+        """Take the next batch from the inbox and copy it over `lane`; none if the inbox is closed and empty."""
+        batch = await self._inbox.take()
+        if batch:
+            self._flights.append(Flight(batch))
+            await self._copy(lane, self._flights[-1])
+
+    async def _copy_again(self, lane: Lane) -> None:
+        """Copy the batch that was rolled back; if none had been taken yet, the next one."""
+        if self._flights:
+            await self._copy(lane, self._flights[0])
+        else:
+            await self._copy_next(lane)
+
+    async def _copy(self, lane: Lane, flight: Flight) -> None:
         try:
             flight.copied = await self._store.copy(await lane.connected(), flight.batch)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the batch goes again by itself, and says it
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the batch is retried alone, and that says why
             log.debug("copy_failed", error=type(exc).__name__)
             lane.drop()
 
@@ -126,15 +141,16 @@ class Writer:
         return outcomes
 
     async def _withdraw(self, ahead: asyncio.Task[None]) -> None:
-        """Roll back whatever is copied: a batch that goes by itself must not wait for the keys of the next."""
+        """Roll back whatever is copied: it may hold locks that the batch which is retried alone needs."""
         ahead.cancel()
-        # In order, if PostgreSQL goes along.
+        # With a ROLLBACK, if PostgreSQL answers in time.
         await asyncio.wait([ahead], timeout=_WITHDRAW_SECONDS)
         self.drop()
         await asyncio.wait([ahead])
         self._store.forget()
 
     def _settle(self, flight: Flight, outcomes: Outcomes) -> None:
+        self._flights.remove(flight)
         batch, now = flight.batch, time.perf_counter()
         self._ack(batch)
         self._state.count({outcome: outcomes.count(outcome) for outcome in Outcome})

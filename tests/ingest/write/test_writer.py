@@ -12,7 +12,7 @@ import pytest
 from ingest.health import State
 from ingest.message import Message
 from ingest.partitions import Partitions
-from ingest.write import retry as persistence
+from ingest.write import retry
 from ingest.write.batch import Store
 from ingest.write.inbox import Inbox
 from ingest.write.writer import Writer
@@ -128,7 +128,7 @@ async def test_a_batch_that_loses_its_connection_goes_before_the_one_copied_behi
 async def test_a_copy_that_nobody_reads_any_more_ends_with_its_connection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(persistence, "_BACKOFF_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(retry, "_BACKOFF_SECONDS", (0.01, 0.01))
     lost: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
     batch = [reading("a", NOW + n, n, filler="x" * 20_000) for n in range(100)]

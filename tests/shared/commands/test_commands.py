@@ -42,6 +42,7 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
     ]
     await Store("t", Partitions()).write(connection, [*dead, status("a", "ready")])
     await connection.close()
+    execute(database, "UPDATE vens SET last_seen_at = now() - interval '1 day' WHERE ven_id = 'b'")
     done = command(tmp_path, database, "status")
     assert done.returncode == 0, done.stderr
     lines = {line.split("  ")[0].strip(): line for line in done.stdout.splitlines()}
