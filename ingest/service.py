@@ -42,7 +42,7 @@ class Service:
         self._subscriber = Subscriber(
             settings.mqtt, topics.filters, self._state, receive=self._receive, on_connack=self._forget_unacked
         )
-        self._inbox.on_pressure = self._subscriber.press
+        self._inbox.on_pressure = self._subscriber.set_paused
         store = Store(settings.mqtt.client_id, Partitions())
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
         self._leader = Leader(settings.db, settings.retention, self._state)

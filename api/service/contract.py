@@ -45,7 +45,7 @@ class Contract:
         return _downgraded(self.document) | {"openapi": "3.0.3"}
 
 
-async def document(request: Request) -> Response:
+async def get_document(request: Request) -> Response:
     """GET /openapi.json."""
     contract, version = _contract(request), request.query_params.get("version", "3.1")
     if version not in ("3.0", "3.1"):
@@ -53,12 +53,12 @@ async def document(request: Request) -> Response:
     return json(contract.for_swagger_ui() if version == "3.0" else contract.document)
 
 
-async def page(request: Request) -> Response:
+async def get_page(request: Request) -> Response:
     """GET /docs."""
     return Response(_contract(request).page, HTTPStatus.OK, media_type="text/html")
 
 
-async def asset(request: Request) -> Response:
+async def get_asset(request: Request) -> Response:
     """GET /docs/{file}: what the page loads."""
     return _contract(request).asset(request.path_params["file"])
 

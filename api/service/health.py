@@ -12,12 +12,12 @@ from api.web.resource import json
 from shared.commands.migrate import migration_ids
 
 
-async def alive(_: Request) -> Response:
+async def say_alive(_: Request) -> Response:
     """GET /health: 200 while the process lives."""
     return json({"status": "ok"})
 
 
-async def database(request: Request) -> Response:
+async def check_database(request: Request) -> Response:
     """GET /health/db-check: 200, or 503 that says what is wrong with the database."""
     its = service(request, Database)
     missing = await missing_tables(its)
@@ -30,6 +30,6 @@ async def database(request: Request) -> Response:
     return json({"status": "ok"})
 
 
-async def metrics(request: Request) -> Response:
+async def show_metrics(request: Request) -> Response:
     """GET /metrics: figures for Prometheus."""
     return Response(generate_latest(service(request, CollectorRegistry)), media_type=CONTENT_TYPE_LATEST)

@@ -23,12 +23,12 @@ class Load(Struct, frozen=True, rename="camel"):
     name: str | None
 
 
-async def of_ven(request: Request) -> Response:
+async def list_all(request: Request) -> Response:
     """GET /api/vens/{venId}/loads."""
     return json(await _loads(service(request, Database), request.path_params["venId"]))
 
 
-async def one(request: Request) -> Response:
+async def get_one(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}."""
     ven_id, load_id = request.path_params["venId"], request.path_params["loadId"]
     for load in await _loads(service(request, Database), ven_id):

@@ -57,7 +57,7 @@ class Subscriber:
         self._last_received_at = 0
         self._stop = asyncio.Event()
         self._drained = asyncio.Event()
-        self._pressed = False
+        self._paused = False
         self._tls = tls_context(settings)
 
     def ack(self, messages: list[Message]) -> None:
@@ -66,12 +66,12 @@ class Subscriber:
         if self._wire is not None and mids:
             self._wire.ack(mids)
 
-    def press(self, pressed: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         """Stop reading while too much waits, go on when it has been written."""
-        self._pressed = pressed
-        log.debug("reading_paused" if pressed else "reading_resumed")
+        self._paused = paused
+        log.debug("reading_paused" if paused else "reading_resumed")
         if self._wire is not None and not self._stop.is_set():
-            self._wire.pause() if pressed else self._wire.resume()
+            self._wire.pause() if paused else self._wire.resume()
 
     def stop(self) -> None:
         """Receive nothing more; the connection stays for acknowledgements until `finish`."""
@@ -113,7 +113,7 @@ class Subscriber:
         self._wire = wire = Wire(client, self._on_publish, self._connected)
         try:
             async with client:
-                if self._pressed:
+                if self._paused:
                     wire.pause()
                 reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
                 refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
