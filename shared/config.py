@@ -19,9 +19,6 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
-# Statuses that mean a VEN is offline, compared in lower case.
-OFFLINE_STATUSES = ("offline", "disconnected", "lost")
-
 
 def _prefixed(prefix: str) -> Callable[[str], str]:
     return lambda field: (prefix + field).upper()

@@ -10,7 +10,15 @@ SQL = load_blocks(Path(__file__).with_name("schema.sql"))
 
 TABLES = (
     *("vens", "ven_loads", "ven_telemetry", "ven_load_samples", "network_power_1m", "network_power_5m"),
-    *("ven_power_5m", "load_power_5m", "rollup_state", "dirty_buckets", "current_loads", "_yoyo_migration"),
+    *(
+        "ven_power_5m",
+        "load_power_5m",
+        "rollup_state",
+        "dirty_buckets",
+        "current_loads",
+        "ven_signs",
+        "_yoyo_migration",
+    ),
 )
 
 

@@ -7,7 +7,6 @@ import asyncpg
 
 from api.database import Database
 from api.telemetry.buckets import Buckets
-from shared.config import OFFLINE_STATUSES
 from shared.sql import load_blocks
 
 Row = asyncpg.Record
@@ -73,9 +72,9 @@ async def ven_loads(database: Database, ven_id: str) -> list[Row] | None:
 
 async def load_totals(database: Database, offline_after: timedelta) -> list[Row]:
     """load_type, capacity_kw, shed_capability_kw, usage_kw, controllable_kw, over loads of online VENs."""
-    return await database.fetch(SQL["load_totals"], offline_after, OFFLINE_STATUSES)
+    return await database.fetch(SQL["load_totals"], offline_after)
 
 
 async def fleet(database: Database, offline_after: timedelta) -> Row | None:
-    """vens, online, and the sums used_kw, shed_kw, requested_kw over online ones."""
-    return await database.fetchrow(SQL["fleet"], offline_after, OFFLINE_STATUSES)
+    """vens, online, and of those whose readings count: counted, and the sums used_kw, shed_kw, requested_kw."""
+    return await database.fetchrow(SQL["fleet"], offline_after)

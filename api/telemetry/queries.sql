@@ -78,27 +78,25 @@ WHERE v.ven_id = $1::text
 ORDER BY l.load_id
 
 -- name: load_totals
--- $1 interval: VEN_OFFLINE_AFTER; $2 text[]: statuses that mean offline → by type, of the loads of online VENs
+-- $1 interval: VEN_OFFLINE_AFTER → by type, of the loads of online VENs; usage of those whose readings count
 SELECT coalesce(l.load_type, 'unknown') AS load_type, sum(l.capacity_kw) AS capacity_kw,
-       sum(l.shed_capability_kw) AS shed_capability_kw, sum(greatest(l.power_kw, 0)) AS usage_kw,
+       sum(l.shed_capability_kw) AS shed_capability_kw,
+       coalesce(sum(greatest(l.power_kw, 0)) FILTER (WHERE s.spoke_at >= now() - $1::interval), 0) AS usage_kw,
        coalesce(sum(l.capacity_kw) FILTER (WHERE l.shed_capability_kw > 0), 0) AS controllable_kw
-FROM vens v
-JOIN current_loads l ON l.ven_id = v.ven_id
-WHERE v.last_seen_at >= now() - $1::interval
-  AND NOT coalesce(lower(v.status) = ANY ($2::text[])
-                   AND (v.telemetry_ts IS NULL OR v.status_at >= v.telemetry_ts), false)
+FROM ven_signs s
+JOIN current_loads l ON l.ven_id = s.ven_id
+WHERE s.alive_at >= now() - $1::interval
 GROUP BY 1
 
 -- name: fleet
--- $1 interval: VEN_OFFLINE_AFTER; $2 text[]: statuses that mean offline → all VENs, and sums over online ones
-SELECT count(*) AS vens, count(*) FILTER (WHERE online) AS online,
-       coalesce(sum(used_power_kw) FILTER (WHERE online), 0) AS used_kw,
-       coalesce(sum(shed_power_kw) FILTER (WHERE online), 0) AS shed_kw,
-       coalesce(sum(requested_reduction_kw) FILTER (WHERE online), 0) AS requested_kw
+-- $1 interval: VEN_OFFLINE_AFTER → all VENs, those online, and of them those whose readings count, with sums
+SELECT count(*) AS vens, count(*) FILTER (WHERE online) AS online, count(*) FILTER (WHERE online AND counts) AS counted,
+       coalesce(sum(used_power_kw) FILTER (WHERE online AND counts), 0) AS used_kw,
+       coalesce(sum(shed_power_kw) FILTER (WHERE online AND counts), 0) AS shed_kw,
+       coalesce(sum(requested_reduction_kw) FILTER (WHERE online AND counts), 0) AS requested_kw
 FROM (
-    SELECT used_power_kw, shed_power_kw, requested_reduction_kw,
-           coalesce(last_seen_at >= now() - $1::interval, false)
-           AND NOT coalesce(lower(status) = ANY ($2::text[])
-                            AND (telemetry_ts IS NULL OR status_at >= telemetry_ts), false) AS online
-    FROM vens
+    SELECT v.used_power_kw, v.shed_power_kw, v.requested_reduction_kw, s.alive_at >= now() - $1::interval AS online,
+           s.spoke_at >= now() - $1::interval AS counts
+    FROM vens v
+    JOIN ven_signs s ON s.ven_id = v.ven_id
 ) AS each

@@ -51,7 +51,7 @@ async def network(request: Request) -> Response:
         online_vens=fleet["online"],
         current_load_reduction_kw=rounded(fleet["shed_kw"]),
         network_efficiency=rounded_or_none(_ratio(100 * fleet["shed_kw"], fleet["requested_kw"])),
-        average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["online"])),
+        average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["counted"])),
         total_house_power_today=rounded(await totals.energy_today_kwh.get()),
     )
     return json(stats)

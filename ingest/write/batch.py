@@ -12,11 +12,12 @@ from ingest.db_errors import Fault, classify
 from ingest.message import DeadLetter, Ignored, Message, Outcome, Reading, Snapshot, StatusReport, singly
 from ingest.partitions import SQL as PARTITIONS_SQL
 from ingest.partitions import Partitions, TooOldError
+from ingest.write.clocks import Clocks
 from ingest.write.dead_letters import write_dead_letters
 from ingest.write.loads import KnownLoads
 from ingest.write.queries import SQL, columns
-from ingest.write.statuses import retained_repeats, write_statuses
-from ingest.write.vens import update_vens
+from ingest.write.statuses import repeats, write_statuses
+from ingest.write.vens import said_at, signs_of, update_vens
 from shared.db import Connection
 
 Outcomes = list[Outcome]
@@ -59,6 +60,7 @@ class Store:
         self._partitions = partitions
         self._seen_vens: set[str] = set()
         self._known = KnownLoads()
+        self.clocks = Clocks()
         self._merging = 0
 
     def forget(self) -> None:
@@ -108,14 +110,16 @@ class Store:
         """
         connection, singles, stored = copied.connection, copied.singles, copied.stored
         async with copied.transaction:
-            repeats = await retained_repeats(connection, singles)
-            vens = await update_vens(connection, singles, stored, self._seen_vens, repeats)
+            again = await repeats(connection, singles, self._client_id)
+            spoken = {m: None if m in again else said_at(m, stored) for m in singles}
+            signs = signs_of(singles, stored, spoken, self.clocks)
+            vens = await update_vens(connection, singles, signs, self._seen_vens)
             known, described = self._known.learn(
                 m for m in singles if not isinstance(m.content, Reading) or m.content in stored
             )
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
-            statuses = await write_statuses(connection, singles, self._client_id, repeats)
+            statuses = await write_statuses(connection, singles, again)
             await write_dead_letters(connection, singles)
             await _mark_dirty(connection, stored)
         if len(self._seen_vens) > _SEEN_VENS:

@@ -61,6 +61,12 @@ class KnownLoads:
                 for load in content.loads:
                     _add(rows, _from_snapshot(content, load))
             elif isinstance(content, Reading) and content.description is not None:
+                if not content.complete:
+                    # Loads are missing: what it says of the others counts as a snapshot's does.
+                    described[content.ven_id] = None
+                    for load in loads_of(content, message.payload):
+                        _add(rows, _from_snapshot(content, load))
+                    continue
                 seen = content.description
                 last = self._last(content.ven_id, described)
                 if last is not None and last.seen == seen and last.ts <= content.ts:
@@ -90,7 +96,7 @@ class KnownLoads:
         return committed[0] if committed is not None and time.monotonic() < committed[1] else None
 
 
-def _from_snapshot(snapshot: Snapshot, load: WireLoad) -> Known:
+def _from_snapshot(snapshot: Snapshot | Reading, load: WireLoad) -> Known:
     return Known(
         snapshot.ven_id,
         load.load_id or "",

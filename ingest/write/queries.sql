@@ -10,25 +10,38 @@ ORDER BY 1
 ON CONFLICT DO NOTHING
 
 -- name: update_vens
--- $1 text[]: VENs heard from, sorted; $2 bigint[]: arrival; $3 bigint[]: ts of the latest reading, null: none;
--- $4..$8: its used, shed, requested (kW), event, state of charge; $9 bigint[]: ts of the latest with loads
+-- $1..$14: the fields of Signs (vens.py), sorted by VEN. The latest reading is the one whose telemetry_at, the earlier
+-- of its time and its arrival, is greatest.
 UPDATE vens AS v SET
-    last_seen_at = greatest(v.last_seen_at, n.seen_at),
-    telemetry_ts = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.ts ELSE v.telemetry_ts END,
-    used_power_kw = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.used ELSE v.used_power_kw END,
-    shed_power_kw = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.shed ELSE v.shed_power_kw END,
+    last_seen_at = greatest(v.last_seen_at, n.alive),
+    offline_at = greatest(v.offline_at, n.offline),
+    telemetry_ts = CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.ts ELSE v.telemetry_ts END,
+    telemetry_received_at =
+        CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.received ELSE v.telemetry_received_at END,
+    telemetry_at = greatest(v.telemetry_at, n.at),
+    used_power_kw = CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.used ELSE v.used_power_kw END,
+    shed_power_kw = CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.shed ELSE v.shed_power_kw END,
     requested_reduction_kw =
-        CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.requested ELSE v.requested_reduction_kw END,
-    event_id = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.event_id ELSE v.event_id END,
-    battery_soc = CASE WHEN n.ts > coalesce(v.telemetry_ts, '-infinity') THEN n.soc ELSE v.battery_soc END,
-    loads_ts = greatest(v.loads_ts, n.loads_ts)
+        CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.requested ELSE v.requested_reduction_kw END,
+    event_id = CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.event_id ELSE v.event_id END,
+    battery_soc = CASE WHEN n.at > coalesce(v.telemetry_at, '-infinity') THEN n.soc ELSE v.battery_soc END,
+    loads_ts = CASE WHEN n.loads_at > coalesce(v.loads_at, '-infinity') THEN n.loads_ts ELSE v.loads_ts END,
+    loads_at = greatest(v.loads_at, n.loads_at),
+    lateness = coalesce(n.lateness, v.lateness),
+    clock_offset = coalesce(n.clock, v.clock_offset)
 FROM (
-    SELECT u.ven_id, u.used, u.shed, u.requested, u.event_id, u.soc,
-           'epoch'::timestamptz + u.seen * interval '1 microsecond' AS seen_at,
-           'epoch'::timestamptz + u.ts * interval '1 microsecond' AS ts,
-           'epoch'::timestamptz + u.loads * interval '1 microsecond' AS loads_ts
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::text[],
-                $8::float8[], $9::bigint[]) AS u (ven_id, seen, ts, used, shed, requested, event_id, soc, loads)
+    SELECT u.ven_id, u.used, u.shed, u.requested, u.event_id, u.soc, u.lateness, u.clock,
+           timezone('UTC', 'epoch'::timestamp + u.alive * interval '1 microsecond') AS alive,
+           timezone('UTC', 'epoch'::timestamp + u.offline * interval '1 microsecond') AS offline,
+           timezone('UTC', 'epoch'::timestamp + u.ts * interval '1 microsecond') AS ts,
+           timezone('UTC', 'epoch'::timestamp + u.received * interval '1 microsecond') AS received,
+           timezone('UTC', 'epoch'::timestamp + least(u.ts, u.received) * interval '1 microsecond') AS at,
+           timezone('UTC', 'epoch'::timestamp + u.loads_ts * interval '1 microsecond') AS loads_ts,
+           timezone('UTC', 'epoch'::timestamp + u.loads_at * interval '1 microsecond') AS loads_at
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::float8[], $7::float8[],
+                $8::float8[], $9::text[], $10::float8[], $11::bigint[], $12::bigint[], $13::float8[], $14::float8[])
+         AS u (ven_id, alive, offline, ts, received, used, shed, requested, event_id, soc, loads_ts, loads_at,
+               lateness, clock)
 ) AS n
 WHERE v.ven_id = n.ven_id
 
@@ -67,53 +80,51 @@ WHERE excluded.snapshot_ts IS NOT NULL
 
 -- name: lock_statuses
 -- $1 text[]: VENs with new statuses → their current status. The lock makes two writers take turns.
-SELECT ven_id, status, (extract(epoch FROM status_at) * 1000000)::bigint AS status_at
+SELECT ven_id, status, (extract(epoch FROM status_at) * 1000000)::bigint AS status_at,
+       (extract(epoch FROM status_received_at) * 1000000)::bigint AS received_at
 FROM vens
 WHERE ven_id = ANY ($1::text[])
 ORDER BY ven_id
 FOR UPDATE
 
 -- name: read_transitions
--- $1 text[]: VENs; $2 bigint[]: their oldest new status → transitions from the last one before that on
-SELECT s.ven_id, s.status, (extract(epoch FROM s.recorded_at) * 1000000)::bigint AS recorded_at
+-- $1 text[]: VENs; $2 bigint[]: oldest arrival of a new status of each → transitions from the last one that arrived
+-- before that on, by arrival
+SELECT s.ven_id, s.status, (extract(epoch FROM s.recorded_at) * 1000000)::bigint AS recorded_at,
+       (extract(epoch FROM s.received_at) * 1000000)::bigint AS received_at
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, oldest)
 JOIN LATERAL (
-    SELECT coalesce(max(p.recorded_at), '-infinity') AS since
+    SELECT coalesce(max(p.received_at), '-infinity') AS since
     FROM ven_statuses p
-    WHERE p.ven_id = u.ven_id AND p.recorded_at <= 'epoch'::timestamptz + u.oldest * interval '1 microsecond'
+    WHERE p.ven_id = u.ven_id AND p.received_at <= 'epoch'::timestamptz + u.oldest * interval '1 microsecond'
 ) AS before ON true
-JOIN ven_statuses s ON s.ven_id = u.ven_id AND s.recorded_at >= before.since
-ORDER BY s.ven_id, s.recorded_at
+JOIN ven_statuses s ON s.ven_id = u.ven_id AND s.received_at >= before.since
+ORDER BY s.ven_id, s.received_at, s.recorded_at
 
 -- name: read_known_statuses
 -- $1 text[]: VENs; $2 text[]: a status of each → those that the VEN has been in before
 SELECT u.ven_id, u.status
 FROM unnest($1::text[], $2::text[]) AS u (ven_id, status)
-WHERE EXISTS (SELECT FROM ven_statuses s WHERE s.ven_id = u.ven_id AND s.status = u.status)
-
--- name: insert_statuses
--- $1 text[]: VEN; $2 bigint[]: recorded at; $3 text[]: status; $4 text[]: details as JSON
-INSERT INTO ven_statuses (ven_id, recorded_at, status, details)
-SELECT u.ven_id, 'epoch'::timestamptz + u.at * interval '1 microsecond', u.status, u.details::jsonb
-FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS u (ven_id, at, status, details)
+WHERE EXISTS (SELECT 1 FROM ven_statuses s WHERE s.ven_id = u.ven_id AND s.status = u.status)
 
 -- name: update_statuses
--- $1 text[]: VENs, sorted; $2 text[]: current status; $3 bigint[]: its time
+-- $1 text[]: VENs, sorted; $2 text[]: current status; $3 bigint[]: its time; $4 bigint[]: its arrival
 UPDATE vens AS v SET
     status = u.status,
-    status_at = 'epoch'::timestamptz + u.at * interval '1 microsecond'
-FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (ven_id, status, at)
+    status_at = timezone('UTC', 'epoch'::timestamp + u.at * interval '1 microsecond'),
+    status_received_at = timezone('UTC', 'epoch'::timestamp + u.received * interval '1 microsecond')
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u (ven_id, status, at, received)
 WHERE v.ven_id = u.ven_id
 
 -- name: read_deliveries
 -- $1: client id; $2 integer[]: packet ids → what arrived under them last
-SELECT mid, message_sha256, (extract(epoch FROM arrived_at) * 1000000)::bigint AS arrived_at
+SELECT mid, message_sha256
 FROM status_deliveries
 WHERE client_id = $1 AND mid = ANY ($2::integer[])
 
 -- name: write_deliveries
 -- $1: client id; $2 integer[]: packet ids, each once; $3 bytea[]: sha256 of topic and payload;
--- $4 bigint[]: first arrival
+-- $4 bigint[]: arrival
 INSERT INTO status_deliveries (client_id, mid, message_sha256, arrived_at)
 SELECT $1, u.mid, u.sha, 'epoch'::timestamptz + u.at * interval '1 microsecond'
 FROM unnest($2::integer[], $3::bytea[], $4::bigint[]) AS u (mid, sha, at)

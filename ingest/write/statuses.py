@@ -1,93 +1,117 @@
-"""The statuses of a batch to the database: which are transitions says statuses.py."""
+"""The statuses of a batch to the database: which are transitions says timeline.py."""
 
 from collections.abc import Sequence, Set
+from datetime import UTC, datetime, timedelta
 
 from ingest.message import Message, Outcome, StatusReport
 from ingest.write.dead_letters import fingerprint
 from ingest.write.queries import SQL, columns
-from ingest.write.timeline import Timeline
+from ingest.write.timeline import Timeline, Transition
 from shared.db import Connection
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = ("ven_id", "recorded_at", "status", "details", "received_at")
 
-async def retained_repeats(connection: Connection, batch: Sequence[Message]) -> Set[Message]:
-    """Statuses without a time that the broker had kept, and that their VEN has been in before: the same ones over
-    again, for a subscription that is new. They say nothing of when they come, so they change nothing."""
+
+async def repeats(connection: Connection, singles: Sequence[Message], client_id: str) -> Set[Message]:
+    """Statuses that say what the same message said before, and so nothing of when: those that the broker delivers
+    again after they were stored, and retained ones without a time that their VEN has been in before.
+
+    `client_id` names the MQTT session that delivered them. The others are noted as delivered.
+    """
+    reports = [m for m in singles if isinstance(m.content, StatusReport)]
+    if not reports:
+        return frozenset()
+    again = await _delivered_again(connection, client_id, reports)
+    again |= await _kept(connection, reports)
+    numbered = {m.mid: m for m in reports if m.qos and m not in again}
+    if numbered:
+        shas = [fingerprint(m) for m in numbered.values()]
+        arrivals = [m.received_at for m in numbered.values()]
+        await connection.execute(SQL["write_deliveries"], client_id, list(numbered), shas, arrivals)
+    return again
+
+
+async def _delivered_again(connection: Connection, client_id: str, reports: list[Message]) -> set[Message]:
+    """A delivery that the broker repeats has the same packet id and the same content."""
+    dups = {m.mid: m for m in reports if m.dup}
+    if not dups:
+        return set()
+    rows = await connection.fetch(SQL["read_deliveries"], client_id, list(dups))
+    return {dups[row["mid"]] for row in rows if row["message_sha256"] == fingerprint(dups[row["mid"]])}
+
+
+async def _kept(connection: Connection, reports: list[Message]) -> set[Message]:
+    """Retained statuses without a time that the VEN already had: a new subscription replays them."""
     retained = {
         m: (m.content.ven_id, m.content.status)
-        for m in batch
+        for m in reports
         if m.retain and isinstance(m.content, StatusReport) and m.content.ts is None
     }
     if not retained:
-        return frozenset()
-    known = {
-        tuple(r) for r in await connection.fetch(SQL["read_known_statuses"], *columns([*retained.values()]))
-    }
+        return set()
+    rows = await connection.fetch(SQL["read_known_statuses"], *columns([*retained.values()]))
+    known = {tuple(row) for row in rows}
     return {m for m, status in retained.items() if status in known}
 
 
 async def write_statuses(
-    connection: Connection, batch: Sequence[Message], client_id: str, repeats: Set[Message]
+    connection: Connection, singles: Sequence[Message], again: Set[Message]
 ) -> dict[Message, Outcome]:
     """Write the transitions among the statuses of a batch, inside its transaction; returns their outcomes.
 
-    `client_id` names the MQTT session that delivered them; `repeats` are those of `retained_repeats`.
+    Comes after update_vens, which inserts the VENs. `again` are those of `repeats`.
     """
-    outcomes = dict.fromkeys(repeats, Outcome.DUPLICATE)
-    reports = [(m, m.content) for m in batch if isinstance(m.content, StatusReport) and m not in repeats]
+    outcomes = dict.fromkeys(again, Outcome.DUPLICATE)
+    reports = [(m, m.content) for m in singles if isinstance(m.content, StatusReport) and m not in again]
     if not reports:
         return outcomes
-    times = await _arrival_times(connection, client_id, [m for m, report in reports if report.ts is None])
-    at = [(report.ts if report.ts is not None else times[m]) for m, report in reports]
-    timelines = await _timelines(connection, [(r.ven_id, ts) for (_, r), ts in zip(reports, at, strict=True)])
-    for (m, report), ts in zip(reports, at, strict=True):
-        outcomes[m] = timelines[report.ven_id].apply(ts, report.status, report.details)
+    arrivals = [_arrival(m, report) for m, report in reports]
+    timelines = await _timelines(
+        connection, [(r.ven_id, at) for (_, r), at in zip(reports, arrivals, strict=True)]
+    )
+    for (m, r), at in zip(reports, arrivals, strict=True):
+        outcomes[m] = timelines[r.ven_id].apply(at, r.ts, r.status, r.details, r.offline)
     await _write_timelines(connection, timelines)
     return outcomes
 
 
-async def _arrival_times(
-    connection: Connection, client_id: str, messages: list[Message]
-) -> dict[Message, int]:
-    """When statuses without a time arrived first: a delivery that the broker repeats (same packet id,
-    same content) keeps its first arrival, so that storing it again changes nothing."""
-    times = {m: m.received_at for m in messages}
-    numbered = {m.mid: m for m in messages if m.qos}
-    if not numbered:
-        return times
-    repeats = [mid for mid, m in numbered.items() if m.dup]
-    for row in await connection.fetch(SQL["read_deliveries"], client_id, repeats) if repeats else ():
-        if row["message_sha256"] == fingerprint(numbered[row["mid"]]):
-            times[numbered[row["mid"]]] = row["arrived_at"]
-    await connection.execute(
-        SQL["write_deliveries"],
-        client_id,
-        list(numbered),
-        [fingerprint(m) for m in numbered.values()],
-        [times[m] for m in numbered.values()],
+def _arrival(message: Message, report: StatusReport) -> int:
+    """When a status counts as having arrived: a retained one was said at its own time, if it gives one."""
+    return (
+        min(report.ts, message.received_at)
+        if message.retain and report.ts is not None
+        else message.received_at
     )
-    return times
 
 
 async def _timelines(connection: Connection, reports: list[tuple[str, int]]) -> dict[str, Timeline]:
     oldest: dict[str, int] = {}
-    for ven_id, ts in reports:
-        oldest[ven_id] = min(ts, oldest.get(ven_id, ts))
+    for ven_id, at in reports:
+        oldest[ven_id] = min(at, oldest.get(ven_id, at))
     timelines = {
-        row["ven_id"]: Timeline(status=row["status"], status_at=row["status_at"])
+        row["ven_id"]: Timeline(
+            status=row["status"], status_at=row["status_at"], received_at=row["received_at"]
+        )
         for row in await connection.fetch(SQL["lock_statuses"], list(oldest))
     }
     for row in await connection.fetch(SQL["read_transitions"], list(oldest), list(oldest.values())):
-        timelines[row["ven_id"]].rows.append((row["recorded_at"], row["status"]))
+        transition = Transition(row["received_at"], row["recorded_at"], row["status"])
+        timelines[row["ven_id"]].rows.append(transition)
     return timelines
 
 
 async def _write_timelines(connection: Connection, timelines: dict[str, Timeline]) -> None:
     rows = [
-        (ven_id, ts, status, details)
+        (ven_id, _moment(new.recorded_at), new.status, new.details, _moment(new.received_at))
         for ven_id, timeline in timelines.items()
-        for ts, status, details in timeline.new
+        for new in timeline.new
     ]
     if rows:
-        await connection.execute(SQL["insert_statuses"], *columns(rows))
-    current = [(ven_id, t.status, t.status_at) for ven_id, t in sorted(timelines.items())]
+        await connection.copy_records_to_table("ven_statuses", records=rows, columns=_COLUMNS)
+    current = [(ven_id, t.status, t.status_at, t.received_at) for ven_id, t in sorted(timelines.items())]
     await connection.execute(SQL["update_statuses"], *columns(current))
+
+
+def _moment(us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=us)

@@ -1,36 +1,81 @@
 """Which statuses are transitions: pure, on what the database holds of the VENs concerned."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ingest.message import Outcome
 
 
+class Transition(NamedTuple):
+    """A VEN began to be in `status`. Times in µs since the epoch: its arrival here, and where it stands in history."""
+
+    received_at: int
+    recorded_at: int
+    status: str
+    details: str | None = None
+
+
 @dataclass
 class Timeline:
-    """The statuses of one VEN. `rows`: the transitions stored, from the last one before the oldest status
-    at hand on, by time. `status`, `status_at`: the current one. Times in µs since the epoch."""
+    """The statuses of one VEN. `rows`: the transitions stored, by arrival, from the last one before the oldest arrival
+    at hand on. `status`, `status_at`, `received_at`: the current one, when it was said last, and when that arrived."""
 
-    rows: list[tuple[int, str]] = field(default_factory=list)
+    rows: list[Transition] = field(default_factory=list)
     status: str | None = None
     status_at: int | None = None
-    new: list[tuple[int, str, str | None]] = field(default_factory=list)
+    received_at: int | None = None
+    new: list[Transition] = field(default_factory=list)
 
-    def apply(self, ts: int, status: str, details: str | None) -> Outcome:
-        """Take one status in: a repeat of the current one, or of the one before it in time, is a
-        duplicate (a repeat moves status_at); an older one never becomes current."""
-        newest = self.status_at is None or ts >= self.status_at
-        at = bisect_left(self.rows, (ts, ""))
-        taken = at < len(self.rows) and self.rows[at][0] == ts
-        if not taken and status == self.status:
-            if newest:
-                self.status_at = ts
+    def apply(
+        self, received_at: int, ts: int | None, status: str, details: str | None, offline: bool
+    ) -> Outcome:
+        """Take one status in that arrived at `received_at` and says that it is of `ts`.
+
+        Statuses follow each other as they arrive. One that repeats the one before it is a duplicate, and so is one
+        that is stored with just this time; but not if it means offline: a will may say the same each time.
+        """
+        at = bisect_left(self.rows, received_at, key=lambda row: row.received_at)
+        before, after = (self.rows[at - 1] if at else None), (self.rows[at] if at < len(self.rows) else None)
+        if before and before.status == status:
+            if after is None:
+                self._repeat(received_at, ts)
             return Outcome.DUPLICATE
-        before = bisect_right(self.rows, (ts, "\U0010ffff")) - 1
-        if taken or (not newest and before >= 0 and self.rows[before][1] == status):
+        told = any(row.recorded_at == ts and row.status == status for row in self.rows)
+        if (told and not offline) or (after and after.status == status):
             return Outcome.DUPLICATE
-        self.rows.insert(at, (ts, status))
-        self.new.append((ts, status, details))
-        if newest:
-            self.status, self.status_at = status, ts
+        recorded_at = self._place(before, after, received_at, ts)
+        self._add(at, Transition(received_at, recorded_at, status, details))
+        if after is None:
+            self._become(received_at, recorded_at, status)
         return Outcome.STORED
+
+    def _become(self, received_at: int, recorded_at: int, status: str) -> None:
+        said_since = self.received_at is not None and self.received_at > received_at
+        if said_since and self.status is not None and self.received_at is not None:
+            # The one before was said again since: the VEN went back to it.
+            back_at = max(self.received_at, recorded_at + 1)
+            self._add(len(self.rows), Transition(self.received_at, back_at, self.status))
+        else:
+            self.status, self.status_at, self.received_at = status, recorded_at, received_at
+
+    def _repeat(self, received_at: int, ts: int | None) -> None:
+        if self.received_at is None or received_at > self.received_at:
+            own = ts is not None and (self.status_at or 0) < ts <= received_at
+            self.status_at, self.received_at = (ts if own else received_at), received_at
+
+    def _place(
+        self, before: Transition | None, after: Transition | None, received_at: int, ts: int | None
+    ) -> int:
+        """Its own time where that fits between its neighbours, else its arrival."""
+        low = before.recorded_at if before else -1
+        high = after.recorded_at if after else received_at + 1
+        place = next((each for each in (ts, received_at) if each is not None and low < each < high), low + 1)
+        taken = {row.recorded_at for row in self.rows}
+        while place in taken:
+            place += 1
+        return place
+
+    def _add(self, at: int, row: Transition) -> None:
+        self.rows.insert(at, row)
+        self.new.append(row)

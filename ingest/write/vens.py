@@ -1,41 +1,121 @@
 """The VENs of a batch, as they are now, to the database."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from ingest.db_errors import StaleMemoryError
 from ingest.message import Message, Reading, Snapshot, StatusReport
+from ingest.write.clocks import Clocks
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
+# When a message was said, in µs by our clock; None: it says nothing of when, or repeats what was said before.
+Spoken = Mapping[Message, int | None]
+
+
+class Signs(NamedTuple):
+    """One row for update_vens: what a batch says of a VEN; None: nothing. Times in µs since the epoch.
+
+    `alive`, `offline`: the latest sign of life, and the latest status that means offline; `ts` … `soc`: the latest
+    reading, with its first arrival; `loads_ts`, `loads_at`: the latest complete list of loads and when it counts from;
+    `lateness`, `offset`: s, of the VEN's clock (Clocks).
+    """
+
+    ven_id: str
+    alive: int | None = None
+    offline: int | None = None
+    ts: int | None = None
+    received: int | None = None
+    used: float | None = None
+    shed: float | None = None
+    requested: float | None = None
+    event_id: str | None = None
+    soc: float | None = None
+    loads_ts: int | None = None
+    loads_at: int | None = None
+    lateness: float | None = None
+    offset: float | None = None
+
 
 async def update_vens(
-    connection: Connection,
-    batch: Sequence[Message],
-    stored: set[Reading],
-    seen: set[str],
-    repeats: Set[Message],
+    connection: Connection, singles: Sequence[Message], signs: Sequence[Signs], seen: set[str]
 ) -> Iterable[str]:
-    """Write what a batch says of its VENs, inside its transaction; returns them.
-
-    `stored`: the batch's readings that are new; `seen`: VENs that are in the table already; `repeats`: statuses
-    that the broker had kept, and that are no news.
-    """
-    arrivals = _arrivals(batch)
+    """Write the VENs of a batch, inside its transaction; returns them. `seen`: VENs in the table already."""
+    arrivals = _arrivals(singles)
     unseen = sorted(arrivals.keys() - seen)
     if unseen:
         await connection.execute(SQL["insert_vens"], unseen, [arrivals[v] for v in unseen])
-    heard = _heard([m for m in batch if m not in repeats and not _is_old_reading(m, stored)])
-    if heard:
-        done = await connection.execute(SQL["update_vens"], *_latest(heard, stored))
-        if done != f"UPDATE {len(heard)}":
+    if signs:
+        done = await connection.execute(SQL["update_vens"], *columns(signs))
+        if done != f"UPDATE {len(signs)}":
             raise StaleMemoryError("a VEN that was in vens is gone: somebody deleted it")
     return arrivals.keys()
 
 
-def _is_old_reading(message: Message, stored: set[Reading]) -> bool:
-    """A reading that the broker had kept, and that is stored: no sign of life."""
+def signs_of(singles: Sequence[Message], stored: set[Reading], spoken: Spoken, clocks: Clocks) -> list[Signs]:
+    """What a batch says of its VENs, by VEN. `stored`: its readings that are new; `spoken`: as said_at gives it."""
+    alive: dict[str, int] = {}
+    offline: dict[str, int] = {}
+    latest: dict[str, tuple[int, Message, Reading]] = {}
+    lists: dict[str, tuple[int, int]] = {}
+    for message in singles:
+        content = message.content
+        if not isinstance(content, Reading | StatusReport):
+            continue
+        ven_id, at = content.ven_id, spoken[message]
+        if at is not None:
+            of = offline if isinstance(content, StatusReport) and content.offline else alive
+            of[ven_id] = max(at, of.get(ven_id, at))
+        if isinstance(content, Reading) and content in stored:
+            counts_from = min(content.ts, message.received_at)
+            if ven_id not in latest or counts_from > latest[ven_id][0]:
+                latest[ven_id] = (counts_from, message, content)
+            if content.complete and (ven_id not in lists or counts_from > lists[ven_id][0]):
+                lists[ven_id] = (counts_from, content.ts)
+    heard = sorted(alive.keys() | offline.keys() | latest.keys())
+    return [
+        _signs(v, alive.get(v), offline.get(v), latest.get(v), lists.get(v, (None, None)), clocks)
+        for v in heard
+    ]
+
+
+def said_at(message: Message, stored: set[Reading]) -> int | None:
+    """When a reading or status was said, by our clock: on arrival; a retained one at its own time, if it has one.
+
+    A reading that the broker delivers again and that was stored before is no news.
+    """
     content = message.content
-    return message.retain and isinstance(content, Reading) and content not in stored
+    if message.retain:
+        ts = content.ts if isinstance(content, Reading | StatusReport) else None
+        return None if ts is None else min(ts, message.received_at)
+    if message.dup and isinstance(content, Reading) and content not in stored:
+        return None
+    return message.received_at
+
+
+def _signs(
+    ven_id: str,
+    alive: int | None,
+    offline: int | None,
+    latest: tuple[int, Message, Reading] | None,
+    loads: tuple[int | None, int | None],
+    clocks: Clocks,
+) -> Signs:
+    if latest is None:
+        return Signs(ven_id, alive, offline)
+    _, message, r = latest
+    received = min(r.ts, message.received_at) if message.retain else message.received_at
+    lateness, offset = (None, None) if message.retain or message.dup else clocks.hear(ven_id, r.ts, received)
+    reading = (
+        r.ts,
+        received,
+        r.used_power_kw,
+        r.shed_power_kw,
+        r.requested_reduction_kw,
+        r.event_id,
+        r.battery_soc,
+    )
+    return Signs(ven_id, alive, offline, *reading, loads[1], loads[0], lateness, offset)
 
 
 def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
@@ -45,38 +125,3 @@ def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
         if isinstance(message.content, Reading | Snapshot | StatusReport):
             arrivals.setdefault(message.content.ven_id, message.received_at)
     return arrivals
-
-
-def _heard(batch: Iterable[Message]) -> dict[str, int]:
-    """Last arrival of telemetry or a status in the batch by VEN, sorted."""
-    heard = {m.content.ven_id: m.received_at for m in batch if isinstance(m.content, Reading | StatusReport)}
-    return dict(sorted(heard.items()))
-
-
-def _latest(heard: dict[str, int], stored: Iterable[Reading]) -> list[list[object]]:
-    """The arguments of update_vens."""
-    latest: dict[str, Reading] = {}
-    loads_ts: dict[str, int] = {}
-    for reading in stored:
-        ven_id, ts = reading.ven_id, reading.ts
-        held = latest.get(ven_id)
-        if held is None or ts > held.ts:
-            latest[ven_id] = reading
-        if reading.lists_loads and ts > loads_ts.get(ven_id, 0):
-            loads_ts[ven_id] = ts
-    rows = [
-        (
-            ven_id,
-            seen_at,
-            r.ts,
-            r.used_power_kw,
-            r.shed_power_kw,
-            r.requested_reduction_kw,
-            r.event_id,
-            r.battery_soc,
-        )
-        if (r := latest.get(ven_id))
-        else (ven_id, seen_at, None, None, None, None, None, None)
-        for ven_id, seen_at in heard.items()
-    ]
-    return [*columns(rows), [loads_ts.get(ven_id) for ven_id in heard]]

@@ -7,7 +7,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from shared.config import OFFLINE_STATUSES, Dashboard, Database
+from shared.config import Dashboard, Database
 from shared.db import libpq_arguments
 from shared.errors import StartupError
 from shared.sql import load_blocks
@@ -30,7 +30,7 @@ def show(settings: Database, dashboard: Dashboard) -> None:
 
 def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dashboard) -> None:
     connection.execute("SET TIME ZONE 'UTC'")
-    silent = {"silent": dashboard.ven_offline_after, "offline": list(OFFLINE_STATUSES)}
+    silent = {"silent": dashboard.ven_offline_after}
     online, vens = connection.execute(_SQL["vens"], silent).fetchone() or (0, 0)
     watermark, lag, raw_from, dirty = connection.execute(_SQL["rollups"]).fetchone() or (None, None, None, 0)
     console.print(f"VENs           {online} online, {vens - online} offline, {vens} in all")

@@ -35,9 +35,6 @@ ORDER BY 2 DESC
 LIMIT 20
 
 -- name: vens
--- %(silent)s s without a word make a VEN offline; %(offline)s text[]: statuses that do → online, all
-SELECT count(*) FILTER (
-           WHERE last_seen_at > now() - %(silent)s * interval '1 second'
-             AND NOT coalesce(lower(status) = ANY (%(offline)s) AND NOT status_at < coalesce(telemetry_ts, '-infinity'), false)
-       ), count(*)
-FROM vens
+-- %(silent)s s without a sign of life make a VEN offline → online, all
+SELECT count(*) FILTER (WHERE alive_at >= now() - %(silent)s * interval '1 second'), count(*)
+FROM ven_signs

@@ -83,9 +83,13 @@ def drop_raw(database: Database, before: int) -> None:
 
 def ven(database: Database, ven_id: str, **columns: Any) -> None:
     """A row of `vens`, online unless the columns say otherwise; "ago" columns count s back from now."""
-    _insert(
-        database, "vens", {"ven_id": ven_id, "first_seen_at": ago(DAY), "last_seen_at": ago(0), **columns}
-    )
+    times = {
+        "first_seen_at": ago(DAY),
+        "last_seen_at": ago(0),
+        "telemetry_ts": ago(0),
+        "telemetry_received_at": ago(0),
+    }
+    _insert(database, "vens", {"ven_id": ven_id, **times, **columns})
 
 
 def load(database: Database, ven_id: str, load_id: str, **columns: Any) -> None:
@@ -153,8 +157,8 @@ INSERT INTO ven_loads (ven_id, load_id, ts, sampled) VALUES (%s, %s, %s, true) O
 """
 _VEN = """
 INSERT INTO vens (ven_id, first_seen_at, last_seen_at, telemetry_ts, used_power_kw, shed_power_kw,
-                  requested_reduction_kw, event_id, loads_ts)
-VALUES (%s, now(), now(), %s, %s, %s, %s, %s, %s)
+                  requested_reduction_kw, event_id, loads_ts, telemetry_received_at)
+VALUES (%s, now(), now(), %s, %s, %s, %s, %s, %s, now())
 ON CONFLICT (ven_id) DO UPDATE SET
     telemetry_ts = excluded.telemetry_ts, used_power_kw = excluded.used_power_kw,
     shed_power_kw = excluded.shed_power_kw, requested_reduction_kw = excluded.requested_reduction_kw,

@@ -80,14 +80,12 @@ async def test_while_nothing_is_requested_there_is_no_efficiency(api: Client, da
     ("columns", "online"),
     [
         ({}, True),
-        ({"status": "online", "status_at": ago(10)}, True),
-        ({"status": "maintenance", "status_at": ago(10)}, True),
-        ({"status": "offline", "status_at": ago(10)}, False),
-        ({"status": "OffLine", "status_at": ago(10), "telemetry_ts": ago(20)}, False),
-        ({"status": "disconnected", "status_at": ago(20), "telemetry_ts": ago(10)}, True),
-        ({"status": "lost", "status_at": ago(10), "telemetry_ts": ago(20)}, False),
-        ({"last_seen_at": ago(61), "status": "online", "status_at": ago(61)}, False),
+        ({"status": "offline", "status_at": ago(10)}, True),
+        ({"offline_at": ago(10), "last_seen_at": ago(20)}, False),
+        ({"offline_at": ago(20), "last_seen_at": ago(10)}, True),
+        ({"last_seen_at": ago(61)}, False),
         ({"last_seen_at": None}, False),
+        ({"last_seen_at": None, "offline_at": ago(1)}, False),
     ],
 )
 async def test_who_is_online(api: Client, database: Database, columns: dict[str, Any], online: bool) -> None:
@@ -95,9 +93,32 @@ async def test_who_is_online(api: Client, database: Database, columns: dict[str,
     assert (await network(api))["onlineVens"] == int(online)
 
 
-async def test_a_status_as_old_as_the_telemetry_counts(api: Client, database: Database) -> None:
+@pytest.mark.parametrize(
+    ("age", "arrived", "lateness", "counts"),
+    [
+        (59, 0, None, True),
+        (999, 20, None, True),
+        (999, 70, None, False),
+        # Its readings are never late, so this is one of a backlog.
+        (999, 5, 1, False),
+        (999, 5, 990, True),
+    ],
+)
+async def test_whose_power_counts(
+    api: Client, database: Database, age: float, arrived: float, lateness: float | None, counts: bool
+) -> None:
+    times = {"telemetry_ts": ago(age), "telemetry_received_at": ago(arrived), "lateness": lateness}
+    ven(database, "a", used_power_kw=5, **times)
+    ven(database, "b", used_power_kw=3)
+    found = await network(api)
+    assert found["onlineVens"] == 2
+    assert found["householdUsageKw"] == (8 if counts else 3)
+    assert found["averageHousePower"] == (4 if counts else 3)
+
+
+async def test_an_offline_status_and_a_sign_of_life_at_one_instant(api: Client, database: Database) -> None:
     moment = ago(10)
-    ven(database, "a", status="offline", status_at=moment, telemetry_ts=moment)
+    ven(database, "a", last_seen_at=moment, offline_at=moment)
     assert (await network(api))["onlineVens"] == 0
 
 
@@ -105,7 +126,7 @@ async def test_loads_by_type(api: Client, database: Database) -> None:
     now = ago(10)
     for name in ("a", "b"):
         ven(database, name, loads_ts=now)
-    ven(database, "away", loads_ts=now, status="offline", status_at=ago(1))
+    ven(database, "away", loads_ts=now, last_seen_at=ago(2), offline_at=ago(1))
     sample(database, "a", "1", now, load_type="ev", used_power_kw=3, capacity_kw=7, shed_capability_kw=2)
     sample(database, "a", "2", now, load_type="solar", used_power_kw=-4, capacity_kw=6, shed_capability_kw=0)
     sample(database, "a", "3", now, used_power_kw=1)

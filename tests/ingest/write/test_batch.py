@@ -125,20 +125,95 @@ async def test_a_reading_stored_before_is_found_and_its_samples_are_not_stored_a
 
 
 async def test_the_latest_reading_is_replaced_only_by_a_newer_one(write: Writing) -> None:
-    await write(reading("v", NOW, 5, loads={"a": 1}, eventId="e", batterySoc=0.5))
-    await write(reading("v", NOW - 60, 1, loads={"b": 1}))
+    await write(reading("v", NOW - 120, 5, loads={"a": 1}, eventId="e", batterySoc=0.5))
+    await write(reading("v", NOW - 180, 1, loads={"b": 1}))
     latest = "SELECT used_power_kw, event_id, extract(epoch FROM loads_ts)::float8 FROM vens"
-    assert await write.rows(latest) == [(5, "e", NOW)]
-    await write(reading("v", NOW + 60, 7))
-    assert await write.rows(latest) == [(7, None, NOW)]
-    await write(reading("v", NOW + 120, 8, loads=[]), reading("v", NOW + 90, 6, loads={"a": 1}))
-    assert await write.rows(latest) == [(8, None, NOW + 120)]
+    assert await write.rows(latest) == [(5, "e", NOW - 120)]
+    await write(reading("v", NOW - 60, 7))
+    assert await write.rows(latest) == [(7, None, NOW - 120)]
+    await write(reading("v", NOW, 8, loads=[]), reading("v", NOW - 30, 6, loads={"a": 1}))
+    assert await write.rows(latest) == [(8, None, NOW)]
 
 
 async def test_the_latest_reading_of_a_batch_is_the_newest_whatever_the_order(write: Writing) -> None:
     orders = list(itertools.permutations((0, 60, 120))) * 3
-    await write(*(reading(f"v{n}", NOW + at, at) for n, order in enumerate(orders) for at in order))
+    await write(*(reading(f"v{n}", NOW - 120 + at, at) for n, order in enumerate(orders) for at in order))
     assert await write.rows("SELECT DISTINCT used_power_kw FROM vens") == [(120,)]
+
+
+async def test_a_reading_of_the_future_is_the_latest_until_the_next_arrives(write: Writing) -> None:
+    now = round(time.time())
+    await write(reading("v", now + 200, 5, loads={"a": 1}))
+    latest = "SELECT used_power_kw, extract(epoch FROM loads_ts)::float8 FROM vens"
+    assert await write.rows(latest) == [(5, now + 200)]
+    await write(reading("v", now + 60, 6, loads={"a": 2}))
+    assert await write.rows(latest) == [(6, now + 60)]
+
+
+SIGNS = (
+    "SELECT extract(epoch FROM last_seen_at)::float8, extract(epoch FROM offline_at)::float8 FROM vens"
+    " WHERE ven_id = 'v'"
+)
+
+
+async def test_signs_of_life_go_by_arrival_whatever_the_times(write: Writing) -> None:
+    await write(status("v", "online", NOW - 9000, received_at=NOW - 5))
+    assert await write.rows(SIGNS) == [(NOW - 5, None)]
+    await write(status("v", "offline", NOW - 9001, received_at=NOW - 4, mid=2))
+    assert await write.rows(SIGNS) == [(NOW - 5, NOW - 4)]
+    await write(message("volttron/metering", telemetry("v", NOW - 600, 1), received_at=NOW - 3))
+    assert await write.rows(SIGNS) == [(NOW - 3, NOW - 4)]
+
+
+async def test_what_the_broker_delivers_again_moves_no_sign_of_life(write: Writing) -> None:
+    told = (
+        status("v", "offline", received_at=NOW - 9),
+        status("v", "online", NOW - 8, received_at=NOW - 8, mid=2),
+    )
+    assert await write(*told) == [S, S]
+    again = [
+        status("v", "offline", received_at=NOW, dup=True),
+        status("v", "online", NOW - 8, mid=2, dup=True),
+    ]
+    assert await write(*again) == [D, D]
+    assert await write.rows(SIGNS) == [(NOW - 8, NOW - 9)]
+    once = telemetry("v", NOW - 7, 1)
+    await write(message("volttron/metering", once, received_at=NOW - 7))
+    await write(message("volttron/metering", once, received_at=NOW, dup=True))
+    assert await write.rows(SIGNS) == [(NOW - 7, NOW - 9)]
+
+
+async def test_a_retained_message_speaks_for_its_own_time(write: Writing) -> None:
+    await write(message("volttron/metering", telemetry("v", NOW - 600, 1), retain=True, received_at=NOW))
+    assert await write.rows(SIGNS) == [(NOW - 600, None)]
+    await write(status("v", "offline", NOW - 50, retain=True), status("v", "ready", retain=True, mid=2))
+    assert await write.rows(SIGNS) == [(NOW - 600, NOW - 50)]
+    assert await write.rows("SELECT extract(epoch FROM spoke_at)::float8 FROM ven_signs") == [(NOW - 600,)]
+
+
+async def test_a_reading_sent_over_and_over_keeps_its_first_arrival(write: Writing) -> None:
+    for arrival in (NOW - 300, NOW - 200, NOW - 100):
+        await write(message("volttron/metering", telemetry("v", NOW - 9000, 1), received_at=arrival))
+    assert await write.rows(SIGNS) == [(NOW - 100, None)]
+    assert await write.rows("SELECT extract(epoch FROM spoke_at)::float8 FROM ven_signs") == [(NOW - 300,)]
+
+
+async def test_a_backlog_does_not_count_as_now_and_a_slow_clock_does(write: Writing) -> None:
+    spoke = "SELECT extract(epoch FROM spoke_at)::float8 FROM ven_signs"
+
+    async def hear(ts: float, arrival: float) -> None:
+        await write(message("volttron/metering", telemetry("v", ts, 1), received_at=arrival))
+
+    await hear(NOW - 10800, NOW - 10800)
+    await hear(NOW - 10790, NOW - 10789)
+    # ingest was away for three hours: what waited comes in at once.
+    for n in range(5):
+        await hear(NOW - 10780 + n * 10, NOW + n / 1000)
+    assert await write.rows(spoke) == [(NOW - 10739,)]
+    # From here on the clock is three hours slow.
+    await hear(NOW - 10730, NOW + 10)
+    await hear(NOW - 10720, NOW + 20)
+    assert await write.rows(spoke) == [(NOW + 20,)]
 
 
 async def test_a_snapshot_teaches_but_stores_no_sample_and_is_no_sign_of_life(write: Writing) -> None:
@@ -167,18 +242,17 @@ async def test_loads_are_known_by_the_newest_message_that_says_so(write: Writing
 
 
 async def test_statuses_are_transitions(write: Writing) -> None:
-    batch = [status("v", s, NOW + n) for n, s in enumerate(("online", "online", "offline"))]
+    batch = [status("v", s, NOW - 9 + n, mid=n) for n, s in enumerate(("online", "online", "offline"), 1)]
     assert await write(*batch) == [S, D, S]
     assert await write(*batch) == [D, D, D]
-    assert await write(status("v", "ready", NOW - 9), status("v", "offline", NOW + 9)) == [S, D]
+    assert await write(status("v", "ready", NOW - 9), status("v", "offline", mid=5)) == [S, S]
     assert await write.rows("SELECT status FROM ven_statuses ORDER BY recorded_at") == [
-        ("ready",),
         ("online",),
         ("offline",),
+        ("ready",),
+        ("offline",),
     ]
-    assert await write.rows("SELECT status, extract(epoch FROM status_at)::float8 FROM vens") == [
-        ("offline", NOW + 9)
-    ]
+    assert await write.rows("SELECT status, status_at = status_received_at FROM vens") == [("offline", True)]
 
 
 async def test_a_status_without_a_time_delivered_again_keeps_its_first_arrival(write: Writing) -> None:
