@@ -77,20 +77,27 @@ async def test_while_nothing_is_requested_there_is_no_efficiency(api: Client, da
 
 
 @pytest.mark.parametrize(
-    ("columns", "online"),
+    ("alive", "offline", "online"),
     [
-        ({}, True),
-        ({"status": "offline", "status_at": ago(10)}, True),
-        ({"offline_at": ago(10), "last_seen_at": ago(20)}, False),
-        ({"offline_at": ago(20), "last_seen_at": ago(10)}, True),
-        ({"last_seen_at": ago(61)}, False),
-        ({"last_seen_at": None}, False),
-        ({"last_seen_at": None, "offline_at": ago(1)}, False),
+        (0, None, True),
+        (20, 10, False),
+        (10, 20, True),
+        (61, None, False),
+        (None, None, False),
+        (None, 1, False),
     ],
 )
-async def test_who_is_online(api: Client, database: Database, columns: dict[str, Any], online: bool) -> None:
-    ven(database, "a", **columns)
+async def test_who_is_online(
+    api: Client, database: Database, alive: float | None, offline: float | None, online: bool
+) -> None:
+    signs = {"last_seen_at": alive, "offline_at": offline}
+    ven(database, "a", **{name: None if age is None else ago(age) for name, age in signs.items()})
     assert (await network(api))["onlineVens"] == int(online)
+
+
+async def test_the_word_of_a_status_does_not_decide(api: Client, database: Database) -> None:
+    ven(database, "a", status="offline", status_at=ago(0))
+    assert (await network(api))["onlineVens"] == 1
 
 
 @pytest.mark.parametrize(

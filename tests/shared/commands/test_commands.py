@@ -50,7 +50,7 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
     assert f"{NOW:%Y-%m-%dT}" in lines["rolled up to"]
     assert lines["dirty buckets"].split()[-1] == "1"
     assert "ven_telemetry" in done.stdout
-    assert "older than the … days of RAW_RETENTION_DAYS" in done.stdout
+    assert "more than the … days of RAW_RETENTION_DAYS" in done.stdout
 
 
 async def test_rebuild_puts_rollups_right_and_says_what_it_did(database: Database, tmp_path: Path) -> None:
