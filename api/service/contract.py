@@ -12,8 +12,9 @@ from starlette.responses import Response
 from api.web.errors import BadRequestError, NotFoundError
 from api.web.lookup import service
 from api.web.resource import json
+from shared import installation
 
-FILE = Path(__file__).resolve().parents[2] / "docs" / "backend-api.yaml"
+FILE = installation.data("docs") / "backend-api.yaml"
 _PAGE = Path(__file__).with_name("docs.html")
 # libyaml's, ten times as fast, where it is there.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

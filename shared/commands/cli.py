@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared import logs
+from shared import installation, logs
 from shared.commands import program, status, up
 from shared.commands.migrate import migrate
 from shared.config import Dashboard, Database, Log, environment, read
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    installation.require_unmixed()
     match options.command:
         case "up":
             return up.run(_up_options(options))
@@ -58,8 +59,11 @@ def _status() -> int:
 
 
 def _become(module: str, arguments: Sequence[str]) -> int:
-    """Turn this process into `python -m <module>`: signals and the exit code are then its own."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 no shell is wanted
+    """Turn this process into `python -m <module>`: signals and the exit code are then its own.
+
+    -P: an `api` folder in the working directory is somebody else's.
+    """
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606 no shell is wanted
 
 
 def _up_options(options: argparse.Namespace) -> up.Options:
@@ -79,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Stores what VENs report over MQTT and serves it over REST.",
         epilog=_SETTINGS,
     )
+    parser.add_argument("--version", action="version", version=f"{_PROGRAM} {installation.version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_up(commands)
     _add_migrate(commands)

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlencode
 
 import psycopg
 import yoyo
 
-from shared import advisory_locks
+from shared import advisory_locks, installation
 from shared.config import Database
 from shared.db import libpq_arguments
 from shared.errors import StartupError
@@ -17,7 +16,7 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-DIRECTORY = Path(__file__).resolve().parents[2] / "migrations"
+DIRECTORY = installation.data("migrations")
 _RETRY_SECONDS = 0.5
 
 

@@ -182,7 +182,7 @@ class Services:
         self._spawn_child("fleet", ["fixtures.fleet", "--vens", str(vens), "--interval", str(interval)])
 
     def _spawn_child(self, name: str, arguments: list[str]) -> Child:
-        process = spawn([sys.executable, "-m", *arguments], env=self._env)
+        process = spawn([sys.executable, "-P", "-m", *arguments], env=self._env)
         self._stack.callback(stop, process, signal.SIGTERM, _STOP_TIMEOUT_SECONDS)
         self._children.append(Child(name, process))
         return self._children[-1]
