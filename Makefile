@@ -5,7 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 BENCHMARK := $(BIN)/python -m tests.benchmarks
 
-.PHONY: run test check install broker bench bench-ingest bench-read torture clean
+.PHONY: help run test test-unit check fix install broker bench bench-ingest bench-read torture clean
+
+help:  ## what there is to make
+	@awk -F ':[^#]*##' '/^[a-z][a-z -]*:.*##/ {printf "  make %-24s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install  ## everything on this machine, until Ctrl-C (ARGS="--vens 100" and the like go to `ecs-backend up`)
 	@[ -n "$$MQTT_HOST" ] || grep -qs '^ *MQTT_HOST=.' .env || sh shared/embedded/install-broker.sh
@@ -14,6 +17,13 @@ run: install  ## everything on this machine, until Ctrl-C (ARGS="--vens 100" and
 test: check  ## the whole test suite
 	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
 	$(BIN)/pytest $(ARGS)
+
+test-unit: install  ## the tests that need no server, in half a minute
+	$(BIN)/pytest -m "not servers and not slow" $(ARGS)
+
+fix: install  ## format, and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 check: install  ## format, lint, types, import boundaries
 	$(BIN)/ruff format --check .
@@ -38,7 +48,7 @@ broker:  ## mosquitto, if it is missing
 
 bench: bench-ingest bench-read  ## all benchmarks
 
-bench-ingest bench-read: install
+bench-ingest bench-read: install  ## one of them
 	@sh shared/embedded/install-broker.sh
 	$(BENCHMARK).$(subst bench-,,$@) $(ARGS)
 

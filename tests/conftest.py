@@ -13,6 +13,19 @@ from shared.config import Database
 from tests.support import servers
 
 
+# Tests that use these fixtures, or lie in these folders or files, need servers: `make test-unit` leaves them out.
+_SERVER_FIXTURES = frozenset({"postgres", "broker"})
+_SERVER_PLACES = frozenset({"whole", "support", "test_embedded.py", "test_fleet.py", "test_wheel.py"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need servers."""
+    for item in items:
+        used, places = set(getattr(item, "fixturenames", ())), {item.path.name, item.path.parent.name}
+        if used & _SERVER_FIXTURES or places & _SERVER_PLACES:
+            item.add_marker(pytest.mark.servers)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
     """Tests give every setting themselves: a developer's own must not reach them."""

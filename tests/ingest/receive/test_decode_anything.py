@@ -13,6 +13,9 @@ from ingest.receive.refusal import DecodeError
 from tests.support.anything import bodies
 from tests.support.samples import DECODER
 
+# Thousands of made-up messages.
+pytestmark = pytest.mark.slow
+
 NOW = 1_790_000_000
 TOPICS = (
     "volttron/metering",
