@@ -12,7 +12,6 @@ from shared.commands.migrate import migrate
 from shared.config import Database
 from tests.support import servers
 
-
 # Tests that use these fixtures, or lie in these folders or files, need servers: `make test-unit` leaves them out.
 _SERVER_FIXTURES = frozenset({"postgres", "broker"})
 _SERVER_PLACES = frozenset({"whole", "support", "test_embedded.py", "test_fleet.py", "test_wheel.py"})

@@ -28,7 +28,7 @@ async def drop_expired(connection: Connection, now: datetime, settings: Retentio
     for name, until in (("delete_network", rollups_until), ("delete_dead_letters", letters_until)):
         done = await connection.execute(SQL[name], until)
         if done != "DELETE 0":
-            log.info(name, rows=int(done.split()[-1]), before=until.isoformat())
+            log.info("deleted_expired", query=name, rows=int(done.split()[-1]), before=until.isoformat())
 
 
 async def trim_dead_letters(connection: Connection, limit: int = DEAD_LETTERS_BYTES) -> int:
