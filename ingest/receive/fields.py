@@ -46,7 +46,7 @@ def any_number(name: str, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, NotANumber):
-        raise UnusableError(f"{name} is NaN or infinite: leave it out when there is no value")
+        raise UnusableError(f"{name} is not a finite number: send null when there is none")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnusableError(f"{name} is not a number")
     return float(value)

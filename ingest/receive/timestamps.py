@@ -48,7 +48,7 @@ class Clock:
     def _of_text(self, text: str) -> int:
         text = text.strip()
         if isinstance(text, NotANumber):
-            raise DecodeError(f"timestamp is NaN: {_EXPECTED}")
+            raise DecodeError(f"timestamp is not a finite number: {_EXPECTED}")
         if _NUMBER(text):
             return _of_number(float(text))
         if _is_date(text):

@@ -1,7 +1,7 @@
 """One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from ingest.write.dead_letters import write_dead_letters
 from ingest.write.loads import KnownLoads
 from ingest.write.queries import SQL, columns
 from ingest.write.statuses import repeats, write_statuses
-from ingest.write.vens import said_at, signs_of, update_vens
+from ingest.write.vens import Spoken, said_at, signs_of, update_vens
 from shared.db import Connection
 
 Outcomes = list[Outcome]
@@ -52,11 +52,12 @@ class Store:
     """Writes batches, each in two steps: `copy` and `finish`. Batches are finished one after the other, in the
     order in which they came; the next one may be copied meanwhile, over another connection.
 
-    Keeps what spares the database questions.
+    Keeps what spares the database questions. `shared`: other processes take in messages of the same VENs.
     """
 
-    def __init__(self, client_id: str, partitions: Partitions) -> None:
+    def __init__(self, client_id: str, partitions: Partitions, shared: bool = False) -> None:
         self._client_id = client_id
+        self._shared = shared
         self._partitions = partitions
         self._seen_vens: set[str] = set()
         self._known = KnownLoads()
@@ -111,7 +112,7 @@ class Store:
         connection, singles, stored = copied.connection, copied.singles, copied.stored
         async with copied.transaction:
             again = await repeats(connection, singles, self._client_id)
-            spoken = {m: None if m in again else said_at(m, stored) for m in singles}
+            spoken = self._spoken(singles, stored, again)
             signs = signs_of(singles, stored, spoken, self.clocks)
             vens = await update_vens(connection, singles, signs, self._seen_vens)
             known, described = self._known.learn(
@@ -119,7 +120,7 @@ class Store:
             )
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
-            statuses = await write_statuses(connection, singles, again)
+            statuses = await write_statuses(connection, singles, again, spoken)
             await write_dead_letters(connection, singles)
             await _mark_dirty(connection, stored)
         if len(self._seen_vens) > _SEEN_VENS:
@@ -133,6 +134,16 @@ class Store:
         if self._merging:
             self._merging = _MERGE_BATCHES if Outcome.DUPLICATE in outcomes else self._merging - 1
         return outcomes
+
+    def _spoken(self, singles: Sequence[Message], stored: set[Reading], again: Set[Message]) -> Spoken:
+        """When each message was said; None for `again` and for a reading that the broker delivers again and that was
+        stored before: they are no news."""
+        return {
+            m: None
+            if m in again or (m.dup and isinstance(m.content, Reading) and m.content not in stored)
+            else said_at(m, self._shared)
+            for m in singles
+        }
 
     async def _copy_readings(self, connection: Connection, readings: list[Reading]) -> set[Reading]:
         if not readings:

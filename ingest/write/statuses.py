@@ -7,6 +7,7 @@ from ingest.message import Message, Outcome, StatusReport
 from ingest.write.dead_letters import fingerprint
 from ingest.write.queries import SQL, columns
 from ingest.write.timeline import Timeline, Transition
+from ingest.write.vens import Spoken
 from shared.db import Connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,17 +57,18 @@ async def _kept(connection: Connection, reports: list[Message]) -> set[Message]:
 
 
 async def write_statuses(
-    connection: Connection, singles: Sequence[Message], again: Set[Message]
+    connection: Connection, singles: Sequence[Message], again: Set[Message], spoken: Spoken
 ) -> dict[Message, Outcome]:
     """Write the transitions among the statuses of a batch, inside its transaction; returns their outcomes.
 
-    Comes after update_vens, which inserts the VENs. `again` are those of `repeats`.
+    Comes after update_vens, which inserts the VENs. `again` are those of `repeats`; `spoken`: as said_at gives it.
     """
     outcomes = dict.fromkeys(again, Outcome.DUPLICATE)
     reports = [(m, m.content) for m in singles if isinstance(m.content, StatusReport) and m not in again]
     if not reports:
         return outcomes
-    arrivals = [_arrival(m, report) for m, report in reports]
+    # A retained one without a time says nothing of when; it is a transition only where the VEN is new to it.
+    arrivals = [spoken[m] or m.received_at for m, _ in reports]
     timelines = await _timelines(
         connection, [(r.ven_id, at) for (_, r), at in zip(reports, arrivals, strict=True)]
     )
@@ -74,15 +76,6 @@ async def write_statuses(
         outcomes[m] = timelines[r.ven_id].apply(at, r.ts, r.status, r.details, r.offline)
     await _write_timelines(connection, timelines)
     return outcomes
-
-
-def _arrival(message: Message, report: StatusReport) -> int:
-    """When a status counts as having arrived: a retained one was said at its own time, if it gives one."""
-    return (
-        min(report.ts, message.received_at)
-        if message.retain and report.ts is not None
-        else message.received_at
-    )
 
 
 async def _timelines(connection: Connection, reports: list[tuple[str, int]]) -> dict[str, Timeline]:

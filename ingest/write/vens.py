@@ -13,6 +13,10 @@ from shared.db import Connection
 Spoken = Mapping[Message, int | None]
 
 
+# Messages of one VEN that come by several processes overtake each other by so much at most.
+_OVERTAKING_US = 10_000_000
+
+
 class Signs(NamedTuple):
     """One row for update_vens: what a batch says of a VEN; None: nothing. Times in µs since the epoch.
 
@@ -79,18 +83,19 @@ def signs_of(singles: Sequence[Message], stored: set[Reading], spoken: Spoken, c
     ]
 
 
-def said_at(message: Message, stored: set[Reading]) -> int | None:
+def said_at(message: Message, shared: bool) -> int | None:
     """When a reading or status was said, by our clock: on arrival; a retained one at its own time, if it has one.
 
-    A reading that the broker delivers again and that was stored before is no news.
+    `shared`: the messages of a VEN come by several processes, where they may overtake each other: a time of its own
+    that is hardly older than the arrival says better than this which was first.
     """
-    content = message.content
+    content, received_at = message.content, message.received_at
+    ts = content.ts if isinstance(content, Reading | StatusReport) else None
     if message.retain:
-        ts = content.ts if isinstance(content, Reading | StatusReport) else None
-        return None if ts is None else min(ts, message.received_at)
-    if message.dup and isinstance(content, Reading) and content not in stored:
-        return None
-    return message.received_at
+        return None if ts is None else min(ts, received_at)
+    if shared and ts is not None and 0 <= received_at - ts <= _OVERTAKING_US:
+        return ts
+    return received_at
 
 
 def _signs(

@@ -50,7 +50,7 @@ def test_each_dialect_becomes_what_it_must(sample: Sample) -> None:
         ({"batterySoc": True}, "batterySoc is not a number"),
         (
             {"shedPowerKw": float("nan")},
-            "shedPowerKw is NaN or infinite: leave it out when there is no value",
+            "shedPowerKw is not a finite number: send null when there is none",
         ),
         ({"shed_kw": 2e6}, "shedPowerKw is beyond ±1,000,000 kW: send kilowatts"),
         ({"eventId": "a\nb"}, "eventId must have 1 to 128 characters, none of them a control character"),
