@@ -33,6 +33,19 @@ class Metrics:
                 registry=registry,
             ),
         }
+        self.flawed = Counter(
+            "ecs_ingest_flawed",
+            "Messages of which a part was left out; stored or duplicate",
+            registry=registry,
+        )
+        self.conflict = Counter(
+            "ecs_ingest_conflict",
+            "Readings that differ from the one stored; also duplicate",
+            registry=registry,
+        )
+        self.dead_letters_new = Counter(
+            "ecs_ingest_dead_letters_new", "Dead letters seen for the first time", registry=registry
+        )
         self.truncated = Counter(
             "ecs_ingest_dead_letters_truncated", "Dead letters not kept whole", registry=registry
         )

@@ -126,9 +126,9 @@ class Service:
                 unacked=self._unacked(),
                 oldest_s=round(self._oldest_seconds(), 3),
             )
-        if flushes.sample:
-            error, topic, ven_id = flushes.sample
-            log.warning("dead_letters", messages=flushes.dead, reason=error, topic=topic, ven=ven_id)
+        for event, sampled in flushes.samples.items():
+            if sampled.sample:
+                log.warning(event, messages=sampled.messages, **sampled.sample._asdict())
 
 
 async def _within(seconds: float, task: asyncio.Task[None]) -> None:

@@ -1,7 +1,7 @@
 """One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -9,18 +9,19 @@ import asyncpg
 
 from ingest import copy_format
 from ingest.db_errors import Fault, classify
-from ingest.message import DeadLetter, Ignored, Message, Outcome, Reading, Snapshot, StatusReport, singly
+from ingest.message import Message, Outcome, Reading, singly
 from ingest.partitions import SQL as PARTITIONS_SQL
 from ingest.partitions import Partitions, TooOldError
 from ingest.write.clocks import Clocks
+from ingest.write.conflicts import find_conflicts
 from ingest.write.dead_letters import write_dead_letters
+from ingest.write.flaws import write_flaws
 from ingest.write.loads import KnownLoads
+from ingest.write.outcomes import Outcomes, Tally, outcome_of, together
 from ingest.write.queries import SQL, columns
 from ingest.write.statuses import repeats, write_statuses
 from ingest.write.vens import Spoken, said_at, signs_of, update_vens
 from shared.db import Connection
-
-Outcomes = list[Outcome]
 
 BASE_BUCKET_US = 300_000_000
 _COPY_CHUNK_BYTES = 512 * 1024
@@ -62,6 +63,7 @@ class Store:
         self._seen_vens: set[str] = set()
         self._known = KnownLoads()
         self.clocks = Clocks()
+        self.tally = Tally()
         self._merging = 0
 
     def forget(self) -> None:
@@ -103,7 +105,7 @@ class Store:
         """Put everything else into the transaction and commit it; returns each message's outcome. In this order:
 
         1. VENs: statuses lock rows of `vens`, so these must be there.
-        2. Loads, statuses, dead letters: each in tables of its own, in any order.
+        2. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
         3. Marks of closed buckets, last: the leader closes buckets and then waits for every transaction that may have
            read the old limit, so the limit must be read after the readings are in.
 
@@ -121,13 +123,17 @@ class Store:
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
             statuses = await write_statuses(connection, singles, again, spoken)
-            await write_dead_letters(connection, singles)
+            conflicts = await find_conflicts(connection, singles, stored)
+            await write_flaws(connection, singles, conflicts)
+            new_dead_letters = await write_dead_letters(connection, singles)
             await _mark_dirty(connection, stored)
         if len(self._seen_vens) > _SEEN_VENS:
             self._seen_vens.clear()
         self._seen_vens.update(vens)
         self._known.remember(described)
-        of_each = {m: _outcome(m, stored, copied.repeated, statuses) for m in singles}
+        self.tally.conflicts += conflicts
+        self.tally.new_dead_letters += new_dead_letters
+        of_each = {m: outcome_of(m, stored, copied.repeated, statuses) for m in singles}
         outcomes = [
             of_each[m] if not m.parts else together(of_each[p] for p in m.parts) for m in copied.batch
         ]
@@ -174,30 +180,6 @@ def _distinct_readings(batch: Sequence[Message]) -> tuple[list[Reading], set[Mes
         ):
             repeated.add(message)
     return [first[key] for key in sorted(first)], repeated
-
-
-def _outcome(
-    message: Message, stored: set[Reading], repeated: set[Message], statuses: dict[Message, Outcome]
-) -> Outcome:
-    match message.content:
-        case Reading() as reading:
-            return Outcome.STORED if message not in repeated and reading in stored else Outcome.DUPLICATE
-        case Snapshot():
-            return Outcome.STORED
-        case StatusReport():
-            return statuses[message]
-        case DeadLetter():
-            return Outcome.DEAD_LETTERED
-        case Ignored():
-            return Outcome.IGNORED
-
-
-def together(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome of a message that is an array: stored if any part was, else a duplicate if any was one."""
-    of_parts = set(outcomes)
-    return next(
-        each for each in (Outcome.STORED, Outcome.DUPLICATE, Outcome.DEAD_LETTERED) if each in of_parts
-    )
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: list[bytes]) -> None:

@@ -37,8 +37,9 @@ class DeadLetterRow:
     error: str
 
 
-async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -> None:
-    """Write the dead letters of a batch, inside its transaction; one row for the same message."""
+async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -> int:
+    """Write the dead letters of a batch, inside its transaction; one row for the same message. Returns how many were
+    not seen before."""
     rows: dict[bytes, DeadLetterRow] = {}
     for message in batch:
         if isinstance(message.content, DeadLetter):
@@ -46,9 +47,11 @@ async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -
             row = rows.setdefault(sha, _row(sha, message, message.content.error))
             row.times_seen += 1
             row.received_at = message.received_at
-    if rows:
-        ordered = [astuple(rows[sha]) for sha in sorted(rows)]
-        await connection.execute(SQL["insert_dead_letters"], *columns(ordered))
+    if not rows:
+        return 0
+    ordered = [astuple(rows[sha]) for sha in sorted(rows)]
+    written = await connection.fetch(SQL["insert_dead_letters"], *columns(ordered))
+    return sum(row["times_seen"] == rows[row["message_sha256"]].times_seen for row in written)
 
 
 def _row(sha: bytes, message: Message, error: str) -> DeadLetterRow:
@@ -57,12 +60,13 @@ def _row(sha: bytes, message: Message, error: str) -> DeadLetterRow:
         message_sha256=sha,
         received_at=message.received_at,
         times_seen=0,
-        topic=_storable(message.topic[:KEPT_TOPIC_CHARACTERS]),
+        topic=storable(message.topic[:KEPT_TOPIC_CHARACTERS]),
         payload=message.payload[:KEPT_PAYLOAD_BYTES],
         payload_bytes=message.size,
-        error=_storable(error),
+        error=storable(error),
     )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """A text as PostgreSQL can hold it: without NUL, and with whole characters."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()

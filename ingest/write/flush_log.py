@@ -1,36 +1,76 @@
 """What was flushed since the last line in the log."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from ingest.message import DeadLetter, Message, Outcome, Reading, singly
+from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport, singly
 from ingest.receive import json_text
 from ingest.receive.payloads import MAX_ID_CHARACTERS
 from ingest.receive.refusal import DecodeError
 from ingest.write.dead_letters import KEPT_TOPIC_CHARACTERS
+from ingest.write.flaws import CONFLICT_REASON, reason_of
+
+
+class Sample(NamedTuple):
+    """One of several messages, for the log."""
+
+    reason: str
+    topic: str
+    ven: str | None
+
+
+class Sampled:
+    """How many messages, and the first of them as a sample."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.sample: Sample | None = None
+
+    def add(self, message: Message, reason: str) -> None:
+        """Count a message."""
+        self.messages += 1
+        if self.sample is None:
+            content = message.content
+            named = content.ven_id if isinstance(content, Reading | Snapshot | StatusReport) else None
+            topic = message.topic[:KEPT_TOPIC_CHARACTERS]
+            self.sample = Sample(reason, topic, named or named_ven(message.payload))
 
 
 class FlushSummary:
-    """Counts of batches, and of dead letters with one of them as a sample: its reason, topic and VEN.
+    """Counts of batches, and messages that somebody should look at, by the event that the log shows them as.
 
     `seconds`: while at least one batch was being written.
     """
 
     def __init__(self) -> None:
-        self.messages = self.rows = self.batches = self.dead = 0
+        self.messages = self.rows = self.batches = 0
         self.seconds = 0.0
-        self.sample: tuple[str, str, str | None] | None = None
+        self.dead_letters, self.flawed, self.conflicts = Sampled(), Sampled(), Sampled()
 
-    def add(self, batch: Sequence[Message], rows: int, seconds: float) -> None:
+    def add(self, batch: Sequence[Message], conflicts: Sequence[Message], rows: int, seconds: float) -> None:
         """Count one batch that took `rows` rows and `seconds` more of the time."""
         self.batches += 1
         self.messages += len(batch)
         self.rows += rows
         self.seconds += seconds
-        dead = [(m, m.content.error) for m in singly(batch) if isinstance(m.content, DeadLetter)]
-        self.dead += len(dead)
-        if dead and self.sample is None:
-            message, error = dead[0]
-            self.sample = (error, message.topic[:KEPT_TOPIC_CHARACTERS], named_ven(message.payload))
+        for message in singly(batch):
+            if isinstance(message.content, DeadLetter):
+                self.dead_letters.add(message, message.content.error)
+            elif reason := reason_of(message):
+                self.flawed.add(message, reason)
+        for message in conflicts:
+            self.conflicts.add(message, CONFLICT_REASON)
+
+    @property
+    def samples(self) -> dict[str, Sampled]:
+        """What to log, by event."""
+        events = {"dead_letters": self.dead_letters, "flawed": self.flawed, "conflicts": self.conflicts}
+        return {event: sampled for event, sampled in events.items() if sampled.sample}
+
+
+def flawed(batch: Sequence[Message]) -> int:
+    """How many messages of a batch are stored without a part that could not be used."""
+    return sum(any(reason_of(part) for part in message.parts or (message,)) for message in batch)
 
 
 def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:

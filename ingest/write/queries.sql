@@ -140,6 +140,36 @@ FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6
      AS u (sha, at, times, topic, payload, size, error)
 ON CONFLICT (message_sha256) DO UPDATE
     SET received_at = greatest(d.received_at, excluded.received_at), times_seen = d.times_seen + excluded.times_seen
+RETURNING message_sha256, times_seen
+
+-- name: write_flaws
+-- $1 text[]: VENs; $2 text[]: kinds, a pair of them once, sorted; $3 bigint[]: arrival of the latest; $4 bigint[]: times;
+-- $5 text[]: topic of the latest; $6 text[]: its reason
+INSERT INTO ven_flaws AS f (ven_id, kind, first_at, last_at, times, topic, reason)
+SELECT u.ven_id, u.kind, 'epoch'::timestamptz + u.at * interval '1 microsecond',
+       'epoch'::timestamptz + u.at * interval '1 microsecond', u.times, u.topic, u.reason
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+     AS u (ven_id, kind, at, times, topic, reason)
+ON CONFLICT (ven_id, kind) DO UPDATE
+    SET last_at = greatest(f.last_at, excluded.last_at), times = f.times + excluded.times,
+        topic = excluded.topic, reason = excluded.reason
+
+-- name: read_stored
+-- $1 text[]: VENs; $2 bigint[]: times of readings of theirs, as pairs; $3, $4: the first and the last of these
+-- → what is stored of them: the panel, and the ids and powers of the loads (null: none)
+SELECT t.ven_id, u.ts, t.used_power_kw AS used, t.shed_power_kw AS shed, t.requested_reduction_kw AS requested,
+       t.event_id, t.battery_soc AS soc, l.load_ids, l.powers
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
+JOIN ven_telemetry t ON t.ven_id = u.ven_id AND t.ts = 'epoch'::timestamptz + u.ts * interval '1 microsecond'
+    AND t.ts >= 'epoch'::timestamptz + $3::bigint * interval '1 microsecond'
+    AND t.ts <= 'epoch'::timestamptz + $4::bigint * interval '1 microsecond'
+CROSS JOIN LATERAL (
+    SELECT array_agg(s.load_id) AS load_ids, array_agg(s.used_power_kw) AS powers
+    FROM ven_load_samples s
+    WHERE s.ven_id = t.ven_id AND s.ts = t.ts
+      AND s.ts >= 'epoch'::timestamptz + $3::bigint * interval '1 microsecond'
+      AND s.ts <= 'epoch'::timestamptz + $4::bigint * interval '1 microsecond'
+) AS l
 
 -- name: create_incoming
 -- Where telemetry goes first when some of it is stored already.

@@ -10,8 +10,9 @@ from ingest.db_errors import Fault, StaleMemoryError, blame, classify
 from ingest.health import Asker, DatabaseHealth
 from ingest.message import DeadLetter, Message, Reading, singly
 from ingest.partitions import TooOldError
-from ingest.write.batch import Outcomes, Store, together
+from ingest.write.batch import Store
 from ingest.write.lane import Lane
+from ingest.write.outcomes import Outcomes, together
 from shared import db
 from shared.db import Connection
 from shared.logs import get_logger

@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Callable
 
 from ingest.health import Asker, State
-from ingest.message import DeadLetter, Message, Outcome
-from ingest.write.batch import Copied, Outcomes, Store
+from ingest.message import DeadLetter, Message, Outcome, singly
+from ingest.write.batch import Copied, Store
 from ingest.write.dead_letters import is_cut
-from ingest.write.flush_log import FlushSummary, rows_of
+from ingest.write.flush_log import FlushSummary, flawed, rows_of
 from ingest.write.inbox import Inbox
 from ingest.write.lane import Lane
+from ingest.write.outcomes import Outcomes, Tally
 from ingest.write.retry import Retry
 from shared.config import Database
 from shared.logs import get_logger
@@ -154,9 +155,14 @@ class Writer:
         batch, now = flight.batch, time.perf_counter()
         self._ack(batch)
         self._state.count({outcome: outcomes.count(outcome) for outcome in Outcome})
-        self._state.metrics.flush_seconds.observe(now - flight.began)
+        metrics = self._state.metrics
+        metrics.flush_seconds.observe(now - flight.began)
         rows = rows_of(batch, outcomes)
-        self._state.metrics.rows.inc(rows)
-        self._state.metrics.truncated.inc(sum(is_cut(m) for m in batch if isinstance(m.content, DeadLetter)))
-        self.flushes.add(batch, rows, now - max(flight.began, self._settled_at))
+        metrics.rows.inc(rows)
+        metrics.truncated.inc(sum(is_cut(m) for m in singly(batch) if isinstance(m.content, DeadLetter)))
+        tally, self._store.tally = self._store.tally, Tally()
+        metrics.flawed.inc(flawed(batch))
+        metrics.conflict.inc(len(tally.conflicts))
+        metrics.dead_letters_new.inc(tally.new_dead_letters)
+        self.flushes.add(batch, tally.conflicts, rows, now - max(flight.began, self._settled_at))
         self._settled_at = now

@@ -23,9 +23,14 @@ from tests.torture.rounds import Round, load, run_round, world_of
 SEED = 20261123
 # Of every kind that a flood must hold, a part of the reason that names it.
 GARBAGE = (
-    *("not UTF-8", "NUL", "surrogate", "Number out of range", "Integer value out of range", "too deeply"),
-    *("bytes; at most", "loads names a load twice", "Expected `object`, got `null`", "the message is empty"),
-    *("control characters or /", "ahead of the clock", "RAW_RETENTION_DAYS", "status is missing", "not JSON"),
+    *("not UTF-8", "not JSON", "too deeply", "not a JSON object", "bytes; at most"),
+    *("venId is missing", "venId holds a /", "is not the VEN of the topic", "status is missing"),
+    *("timestamp is missing", "MQTT_CLOCK_AHEAD", "RAW_RETENTION_DAYS", "neither a number nor ISO 8601"),
+    *(
+        "usedPowerKw is missing",
+        "usedPowerKw is a text that is not a number",
+        "usedPowerKw is beyond ±1,000,000 kW",
+    ),
 )
 
 

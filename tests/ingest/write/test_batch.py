@@ -1,6 +1,7 @@
 """One batch to the database: exact rows, whatever is sent twice."""
 
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -299,3 +300,81 @@ async def test_two_processes_make_the_same_partition_at_once(database: Database)
     assert outcomes == [[S] * 5] * 4
     for connection in connections:
         await connection.close()
+
+
+async def test_an_array_counts_once_and_each_of_its_parts_is_handled(write: Writing) -> None:
+    def array(*bodies: dict[str, Any]) -> Message:
+        return message("oadr/meter/v", json.dumps(bodies).encode())
+
+    good, other = ({"timestamp": NOW - n, "usedPowerKw": n} for n in (1, 2))
+    bad = {"timestamp": NOW, "usedPowerKw": "x"}
+    assert await write(array(good, bad), reading("w", NOW, 1), array(bad), array(good)) == [S, S, L, D]
+    assert await write(array(good, other, good), array(good, bad)) == [S, D]
+    assert await write.rows("SELECT ven_id, used_power_kw FROM ven_telemetry ORDER BY 1, 2") == [
+        ("v", 1),
+        ("v", 2),
+        ("w", 1),
+    ]
+    assert await write.rows(
+        "SELECT payload::json->>'usedPowerKw' FROM ven_telemetry WHERE ven_id = 'v' ORDER BY 1"
+    ) == [
+        ("1",),
+        ("2",),
+    ]
+    dead = "SELECT convert_from(payload, 'UTF8')::json->>'usedPowerKw', times_seen FROM dead_letters"
+    assert await write.rows(dead) == [("x", 3)]
+
+
+async def test_what_is_ignored_is_stored_nowhere(write: Writing) -> None:
+    assert await write(message("volttron/dev", b""), message("else/where", b"{}")) == [Outcome.IGNORED] * 2
+    assert await write.rows("SELECT (SELECT count(*) FROM vens), (SELECT count(*) FROM dead_letters)") == [
+        (0, 0)
+    ]
+
+
+async def test_another_reading_of_one_key_is_a_conflict(write: Writing) -> None:
+    first = reading("v", NOW, 1, eventId="e", loads={"a": 1, "b": 2})
+    same = reading("v", NOW, 1, eventId="e", loads={"b": 2, "a": 1}, extra=3)
+    others = [
+        reading("v", NOW, 2, eventId="e", loads={"a": 1, "b": 2}),
+        reading("v", NOW, 1, loads={"a": 1, "b": 2}),
+        reading("v", NOW, 1, eventId="e", loads={"a": 1, "b": 3}),
+        reading("v", NOW, 1, eventId="e", loads={"a": 1}),
+    ]
+    assert await write(first, same, others[0]) == [S, D, D]
+    assert write.store.tally.conflicts == [others[0]]
+    assert await write(reading("v", NOW, 1, eventId="e"), *others, same) == [D] * 6
+    assert write.store.tally.conflicts == [others[0], *others]
+    again = message("volttron/metering", others[0].payload, dup=True)
+    assert await write(again) == [D]
+    assert len(write.store.tally.conflicts) == 5
+    assert await write.rows("SELECT ven_id, kind, times, topic FROM ven_flaws") == [
+        ("v", "conflict", 5, "volttron/metering")
+    ]
+
+
+async def test_flaws_are_kept_by_ven_with_the_latest_reason(write: Writing) -> None:
+    await write(reading("v", NOW, 1, batterySoc="full"), reading("w", NOW, 1))
+    await write(reading("v", NOW + 1, 1, eventId=True), snapshot("v", NOW, {"id": "a"}))
+    assert await write.rows(
+        "SELECT ven_id, kind, times, topic, reason, first_at < last_at FROM ven_flaws"
+    ) == [("v", "flawed", 3, "ven/loads/v", "loads[0].currentPowerKw is missing", True)]
+
+
+async def test_a_load_left_out_is_not_taken_for_gone(write: Writing) -> None:
+    loads = "SELECT load_id, power_kw FROM current_loads ORDER BY 1"
+    await write(reading("v", NOW - 20, 1, loads={"a": 1, "b": 2}))
+    await write(reading("v", NOW - 10, 1, loads=[{"id": "a", "currentPowerKw": 5}, {"id": "b"}]))
+    assert await write.rows(loads) == [("a", 5), ("b", 2)]
+    await write(reading("v", NOW, 1, loads={"a": 6}))
+    assert await write.rows(loads) == [("a", 6)]
+
+
+async def test_a_dead_letter_is_new_once(write: Writing) -> None:
+    await write(
+        message("volttron/metering", b"1"),
+        message("volttron/metering", b"1"),
+        message("volttron/metering", b"2"),
+    )
+    await write(message("volttron/metering", b"1"), message("ven/loads/v", b"1"))
+    assert write.store.tally.new_dead_letters == 3
