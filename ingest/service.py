@@ -126,9 +126,12 @@ class Service:
                 unacked=self._unacked(),
                 oldest_s=round(self._oldest_seconds(), 3),
             )
-        for event, sampled in flushes.samples.items():
-            if sampled.sample:
-                log.warning(event, messages=sampled.messages, **sampled.sample._asdict())
+        if flushes.dead_letters.messages:
+            log.warning("dead_letters", **flushes.dead_letters.fields())
+        if flushes.flawed.messages:
+            log.warning("flawed", **flushes.flawed.fields())
+        if flushes.conflicts.messages:
+            log.warning("conflicts", **flushes.conflicts.fields())
 
 
 async def _within(seconds: float, task: asyncio.Task[None]) -> None:

@@ -1,7 +1,6 @@
 """What was flushed since the last line in the log."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport, singly
 from ingest.receive import json_text
@@ -11,33 +10,29 @@ from ingest.write.dead_letters import KEPT_TOPIC_CHARACTERS
 from ingest.write.flaws import CONFLICT_REASON, reason_of
 
 
-class Sample(NamedTuple):
-    """One of several messages, for the log."""
-
-    reason: str
-    topic: str
-    ven: str | None
-
-
 class Sampled:
-    """How many messages, and the first of them as a sample."""
+    """How many messages, and of one of them, as a sample, the reason, the topic and the VEN."""
 
     def __init__(self) -> None:
         self.messages = 0
-        self.sample: Sample | None = None
+        self._sample: dict[str, str | None] = {}
 
     def add(self, message: Message, reason: str) -> None:
         """Count a message."""
         self.messages += 1
-        if self.sample is None:
+        if not self._sample:
             content = message.content
             named = content.ven_id if isinstance(content, Reading | Snapshot | StatusReport) else None
             topic = message.topic[:KEPT_TOPIC_CHARACTERS]
-            self.sample = Sample(reason, topic, named or named_ven(message.payload))
+            self._sample = {"reason": reason, "topic": topic, "ven": named or named_ven(message.payload)}
+
+    def fields(self) -> dict[str, object]:
+        """For the log."""
+        return {"messages": self.messages, **self._sample}
 
 
 class FlushSummary:
-    """Counts of batches, and messages that somebody should look at, by the event that the log shows them as.
+    """Counts of batches, and messages that somebody should look at.
 
     `seconds`: while at least one batch was being written.
     """
@@ -60,12 +55,6 @@ class FlushSummary:
                 self.flawed.add(message, reason)
         for message in conflicts:
             self.conflicts.add(message, CONFLICT_REASON)
-
-    @property
-    def samples(self) -> dict[str, Sampled]:
-        """What to log, by event."""
-        events = {"dead_letters": self.dead_letters, "flawed": self.flawed, "conflicts": self.conflicts}
-        return {event: sampled for event, sampled in events.items() if sampled.sample}
 
 
 def flawed(batch: Sequence[Message]) -> int:
