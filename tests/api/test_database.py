@@ -223,7 +223,7 @@ async def test_it_recovers_when_the_database_comes_back(own_server: EmbeddedPost
             assert (await api.get("/api/stats/network")).status_code == 200
 
 
-async def test_it_starts_without_its_database_and_serves_once_it_is_there(
+async def test_it_starts_without_its_database_and_serves_later(
     own_server: EmbeddedPostgres,
 ) -> None:
     settings = own_server.settings()

@@ -57,7 +57,7 @@ def test_it_serves_and_ends_in_order(process: Process, port: int) -> None:
     assert "started" in process.output()
 
 
-def test_a_large_body_is_refused_whether_or_not_it_says_its_length(process: Process, port: int) -> None:
+def test_a_large_body_is_refused_with_or_without_its_length(process: Process, port: int) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         assert client.post("/api/vens", content=b"x" * 100_000).status_code == 413
         assert client.post("/api/vens", content=iter([b"x" * 1024] * 100)).status_code == 413

@@ -65,5 +65,5 @@ def test_no_explanation_repeats_what_the_database_said() -> None:
     assert explain(ConnectionRefusedError()) == "the database is unreachable"
 
 
-def test_a_message_nested_too_deeply_for_the_writer_is_blamed_for_that() -> None:
+def test_nesting_too_deep_for_the_writer_is_called_that() -> None:
     assert blame(RecursionError()) == "the message is nested too deeply"

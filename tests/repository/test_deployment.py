@@ -44,12 +44,12 @@ def test_env_example_names_no_setting_that_does_not_exist() -> None:
     assert documented().keys() - SETTINGS.keys() == {"BROKER_PORT"}
 
 
-def test_a_copy_of_env_example_leaves_make_run_on_its_embedded_servers(tmp_path: Path) -> None:
+def test_a_copy_of_env_example_keeps_the_embedded_servers(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(EXAMPLE, encoding="utf-8")
     assert not {"DB_HOST", "MQTT_HOST"} & config.environment(tmp_path).keys()
 
 
-def test_every_variable_of_compose_has_a_default_and_is_documented() -> None:
+def test_every_variable_of_compose_is_documented_with_default() -> None:
     variables = re.findall(r"(?<!\$)\$\{([A-Z_]+)([^}]*)\}", COMPOSE_TEXT)
     assert variables
     for name, rest in variables:

@@ -75,7 +75,7 @@ async def well(client: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_without_its_database_it_says_so_soon_and_recovers_by_itself(
+async def test_without_its_database_it_says_so_and_recovers(
     own: tuple[EmbeddedPostgres, ApiProcess, httpx.AsyncClient],
 ) -> None:
     server, _, client = own
@@ -92,7 +92,7 @@ async def test_without_its_database_it_says_so_soon_and_recovers_by_itself(
     await well(client)
 
 
-async def test_killing_the_database_under_load_gives_nothing_but_200_and_503(
+async def test_a_killed_database_gives_nothing_but_200_and_503(
     own: tuple[EmbeddedPostgres, ApiProcess, httpx.AsyncClient],
 ) -> None:
     server, _, client = own
@@ -135,9 +135,7 @@ def locked(database: Database, table: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-async def test_slow_queries_that_hold_every_connection_are_503_soon_and_pass(
-    tmp_path: Path, database: Database
-) -> None:
+async def test_slow_queries_that_hold_the_pool_give_503_and_pass(tmp_path: Path, database: Database) -> None:
     fill(database)
     small = msgspec.structs.replace(database, pool_max=2)
     with running_api(tmp_path, small, statement_timeout=STATEMENT_SECONDS) as api:
@@ -152,9 +150,7 @@ async def test_slow_queries_that_hold_every_connection_are_503_soon_and_pass(
             await well(client)
 
 
-async def test_a_statement_that_takes_too_long_is_a_503_that_names_its_setting(
-    tmp_path: Path, database: Database
-) -> None:
+async def test_a_slow_statement_is_a_503_that_names_its_setting(tmp_path: Path, database: Database) -> None:
     fill(database)
     with running_api(tmp_path, database, statement_timeout=0.5) as api:
         async with api.client() as client:
@@ -165,7 +161,7 @@ async def test_a_statement_that_takes_too_long_is_a_503_that_names_its_setting(
             await well(client)
 
 
-async def test_a_thousand_who_ask_at_once_share_what_is_computed_once_a_second(
+async def test_a_thousand_who_ask_at_once_share_one_computation(
     own: tuple[EmbeddedPostgres, ApiProcess, httpx.AsyncClient],
 ) -> None:
     server, _, client = own
@@ -194,9 +190,7 @@ def operations() -> list[tuple[str, str]]:
     ]
 
 
-async def test_with_keys_every_path_of_the_api_needs_one_and_no_other_does(
-    tmp_path: Path, database: Database
-) -> None:
+async def test_with_keys_exactly_the_paths_of_the_api_need_one(tmp_path: Path, database: Database) -> None:
     fill(database)
     with running_api(tmp_path, database, keys="first,second") as api:
         async with api.client() as client:

@@ -110,7 +110,7 @@ async def test_copy_from_the_client_fails(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("unchanged")
-async def test_a_login_of_its_own_cannot_write_whatever_it_sets_in_one_connection(database: Database) -> None:
+async def test_a_login_of_its_own_cannot_write_whatever_it_sets(database: Database) -> None:
     execute(database, f"CREATE ROLE {database.name} LOGIN PASSWORD 'any' IN ROLE ecs_api")
     try:
         async with pool(msgspec.structs.replace(database, user=database.name)) as its:
@@ -127,7 +127,7 @@ async def test_a_login_of_its_own_cannot_write_whatever_it_sets_in_one_connectio
         execute(database, f"DROP ROLE {database.name}")
 
 
-async def test_a_connection_that_breaks_while_it_is_given_back_is_replaced(database: Database) -> None:
+async def test_a_connection_that_breaks_as_it_is_returned_is_replaced(database: Database) -> None:
     async with pool(database) as its:
         async with its._connection() as connection:
             pid = await connection.fetchval("SELECT pg_backend_pid()")

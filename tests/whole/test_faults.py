@@ -34,7 +34,7 @@ GARBAGE = (
 )
 
 
-async def test_rows_equal_the_ledger_after_every_fault_of_ingest_database_and_broker() -> None:
+async def test_rows_equal_the_ledger_after_every_fault() -> None:
     ledger = Ledger()
     async with world_of() as world:
         for number, fault in enumerate(faults.ALL):
@@ -59,7 +59,7 @@ async def test_two_workers_on_a_shared_subscription_killed_in_turn() -> None:
         assert [len(worker.lives()) for worker in world.workers] == [4, 4]
 
 
-async def test_committed_but_never_acknowledged_messages_change_nothing_when_they_come_again() -> None:
+async def test_messages_committed_but_not_acknowledged_change_nothing() -> None:
     """Nor does a connection cut within a packet lose any, or one that is half open."""
     await broken_connections(SEED)
 
@@ -84,7 +84,7 @@ async def test_all_at_once_in_random_order() -> None:
         await verify.rolled_up(world, ledger)
 
 
-async def test_a_broker_killed_while_ingest_is_away_hands_on_what_it_had_saved_and_nothing_twice() -> None:
+async def test_a_killed_broker_hands_on_what_it_saved_once() -> None:
     await kill_broker(SEED)
 
 
@@ -144,7 +144,7 @@ async def test_memory_stays_bounded_whatever_is_long() -> None:
         verify.sound(world)
 
 
-async def test_health_notices_a_database_that_goes_away_while_nothing_is_sent() -> None:
+async def test_health_notices_a_lost_database_while_nothing_is_sent() -> None:
     async with world_of() as world:
         await asyncio.to_thread(world.postgres.stop)
         await faults.until(lambda: world.workers[0].health()[0] == 503)
@@ -153,9 +153,7 @@ async def test_health_notices_a_database_that_goes_away_while_nothing_is_sent() 
         await world.healthy()
 
 
-async def test_a_flood_of_garbage_does_not_stop_good_messages_and_each_dead_letter_has_a_clear_reason() -> (
-    None
-):
+async def test_garbage_stops_no_good_message_and_has_clear_reasons() -> None:
     async with world_of() as world:
         outcome = await flood(world, seed=SEED, count=6000)
         verify.accounted(world)
@@ -168,5 +166,5 @@ async def test_a_flood_of_garbage_does_not_stop_good_messages_and_each_dead_lett
     assert [what for what in GARBAGE if what not in reasons] == []
 
 
-async def test_a_retained_will_counts_once_and_takes_nobody_offline_who_has_reported_since() -> None:
+async def test_a_retained_will_takes_nobody_offline_who_reported_since() -> None:
     assert await retained_will(SEED)

@@ -59,7 +59,7 @@ class Up(Process):
 
 
 @embedded
-def test_it_runs_everything_stops_in_order_and_goes_on_with_its_data(home: Path) -> None:
+def test_it_runs_everything_and_goes_on_with_its_data(home: Path) -> None:
     # Left over from docker compose: what leads to other servers must not trip the embedded ones.
     (home / ".env").write_text("DB_USER=x\nDB_PORT=nonsense\nMQTT_PORT=1\nMQTT_USE_TLS=true\n")
     with Up(home, "--vens", "3", "--interval", "0.2") as up:
@@ -77,7 +77,7 @@ def test_it_runs_everything_stops_in_order_and_goes_on_with_its_data(home: Path)
 
 
 @embedded
-def test_a_second_one_on_the_same_data_is_refused_and_harms_nothing(home: Path) -> None:
+def test_a_second_run_on_the_same_data_is_refused_harmlessly(home: Path) -> None:
     with Up(home, "--no-simulate") as up:
         children = up.wait_until_running()
         with Up(home) as second:
@@ -120,7 +120,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left_behind(home: Path, setting: 
     assert not (home / ".data" / "postgres" / "postmaster.pid").exists()
 
 
-def test_servers_named_by_settings_are_used_and_get_no_simulated_fleet(
+def test_servers_named_by_settings_get_no_simulated_fleet(
     home: Path, database: Database, broker: Address, unique: str
 ) -> None:
     mqtt = Mqtt(host=broker[0], port=broker[1], client_id=unique)

@@ -37,7 +37,7 @@ def served() -> set[tuple[str, str]]:
     return found
 
 
-def test_every_route_is_in_the_contract_and_every_path_of_the_contract_is_served() -> None:
+def test_routes_and_paths_of_the_contract_are_the_same() -> None:
     assert served() == operations()
 
 
@@ -89,7 +89,7 @@ def test_a_struct_has_the_fields_of_its_schema(schema: str, struct: type[msgspec
     assert set(fields) == set(document()["components"]["schemas"][schema]["properties"])
 
 
-def test_every_schema_is_a_valid_one_and_every_reference_leads_somewhere() -> None:
+def test_every_schema_is_valid_and_every_reference_resolves() -> None:
     for schema in document()["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
     for reference in references(document()):
@@ -145,7 +145,7 @@ def values(node: Any, name: str) -> list[Any]:
     return own + [value for item in node.values() for value in values(item, name)]
 
 
-async def test_the_client_of_these_tests_refuses_what_the_contract_does_not_describe() -> None:
+async def test_the_test_client_refuses_what_is_not_in_the_contract() -> None:
     async with serving() as api:
         answer = await api.get("/api/vens")
         answer._content = b'[{"id": "ven-1"}]'

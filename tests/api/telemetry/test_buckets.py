@@ -47,7 +47,7 @@ def test_days_in_utc_need_no_edges() -> None:
     assert (found.start, found.end) == (at("2026-07-10"), at("2026-07-12"))
 
 
-def test_days_with_a_time_zone_begin_at_its_midnights_23_hours_long_in_spring() -> None:
+def test_days_begin_at_the_zones_midnights_23_hours_in_spring() -> None:
     assert edges("2026-03-28T23:30", "2026-03-30T00:00", "1d", "Europe/Berlin") == [
         "2026-03-28T23:00",
         "2026-03-29T22:00",
@@ -70,7 +70,7 @@ def test_of_a_midnight_that_comes_twice_the_first_counts() -> None:
     ]
 
 
-def test_a_day_whose_midnight_is_left_out_begins_when_clocks_jump() -> None:
+def test_a_day_without_midnight_begins_when_clocks_jump() -> None:
     # Santiago, 2026-09-06: at 00:00 clocks go on to 01:00.
     assert edges("2026-09-06T12:00", "2026-09-06T12:01", "1d", "America/Santiago") == [
         "2026-09-06T04:00",
@@ -87,7 +87,7 @@ def test_a_day_that_never_was_has_no_bucket() -> None:
     ]
 
 
-def test_clocks_that_jump_back_over_midnight_leave_buckets_in_order() -> None:
+def test_clocks_back_over_midnight_leave_buckets_in_order() -> None:
     # St. John's, 2010-11-07: at 00:01 clocks went back to 23:01.
     assert edges("2010-11-07T02:32", "2010-11-07T02:33", "1d", "America/St_Johns") == [
         "2010-11-07T02:30",
@@ -167,7 +167,7 @@ def test_the_whole_range_that_can_be_asked_for_does_not_fit() -> None:
         ("90s", timedelta(hours=7), "1m"),
     ],
 )
-def test_a_granularity_that_does_not_fit_is_refused_with_the_finest_that_does(
+def test_a_granularity_too_fine_is_refused_with_one_that_fits(
     granularity: str, length: timedelta, finest: str
 ) -> None:
     start = at("2026-01-01")

@@ -127,9 +127,7 @@ async def test_loads_known_only_from_snapshots(
     assert (await api.get("/api/vens/a/loads/l")).status_code == (200 if there else 404)
 
 
-async def test_a_ven_that_never_listed_its_loads_has_those_of_its_snapshots(
-    api: Client, database: Database
-) -> None:
+async def test_a_ven_that_never_listed_loads_has_its_snapshots_ones(api: Client, database: Database) -> None:
     ven(database, "s")
     load(database, "s", "l", sampled=True, snapshot_ts=BEFORE, load_type="ev", capacity_kw=7)
     assert await loads(api, "s") == [
@@ -156,7 +154,7 @@ async def test_what_nobody_says_is_estimated(
     assert (found["capacityKw"], found["shedCapabilityKw"]) == (capacity, capability)
 
 
-async def test_a_ven_without_loads_has_none_and_an_unknown_ven_is_not_found(api: Client) -> None:
+async def test_a_ven_without_loads_differs_from_an_unknown_ven(api: Client) -> None:
     assert await loads(api) == []
     assert "'l'" in await api.detail(404, "/api/vens/a/loads/l")
     for unknown in ("ven-101", "A", "a%00"):

@@ -79,7 +79,7 @@ async def test_a_repeated_query_parameter_is_refused(api: Client, path: str) -> 
 
 
 @pytest.mark.parametrize("path", HISTORIES)
-async def test_a_bad_query_parameter_is_refused_without_asking_the_database(api: Client, path: str) -> None:
+async def test_a_bad_query_parameter_never_reaches_the_database(api: Client, path: str) -> None:
     assert (await api.detail(400, f"{path}?granularity=5x")).startswith("granularity: ")
 
 

@@ -75,7 +75,7 @@ def test_times_at_the_edge_of_the_contract_are_taken() -> None:
     assert metering(timestamp=NOW - 30 * 86400).ts == NOW_US - 30 * 86_400_000_000
 
 
-def test_names_of_older_firmware_count_only_where_the_modern_one_is_missing() -> None:
+def test_older_names_count_only_where_the_modern_is_missing() -> None:
     old = decode(
         "oadr/meter/v9", {"ts": NOW * 1000, "power_kw": -3.2, "shed_kw": 0.4, "batterySOC": 0.5, "loads": []}
     )
@@ -133,7 +133,7 @@ def test_the_ven_of_payload_and_topic_must_agree() -> None:
         decode("volttron/metering", {"timestamp": NOW, "usedPowerKw": 1})
 
 
-def test_statuses_take_both_names_and_keep_other_fields_as_details() -> None:
+def test_statuses_take_both_names_and_keep_other_fields() -> None:
     report = decode(
         "volttron/dev", {"ven": "offline", "venId": "v", "ts": NOW, "firmware": "2", "details": {"a": 1}}
     )
@@ -173,7 +173,7 @@ def test_filters_of_ones_own_find_kind_and_ven() -> None:
     assert topics.find("a/v1") is None
 
 
-def test_a_filter_with_several_wildcards_names_the_level_of_the_ven() -> None:
+def test_several_wildcards_need_the_level_of_the_ven() -> None:
     topics = TopicMap(Mqtt(host="x", topic_metering="site/+/ven/{venId}/meter, {venId}/+/x/#"))
     assert topics.filters[:2] == ["site/+/ven/+/meter", "+/+/x/#"]
     assert topics.find("site/s1/ven/v1/meter") == (Kind.TELEMETRY, "v1")

@@ -84,7 +84,7 @@ near_plain_loads = st.lists(
 
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(st.sampled_from(("volttron/metering", "ven/loads/v")), near_plain_loads, st.booleans())
-def test_a_plain_message_is_taken_for_what_a_look_at_each_text_would_find(
+def test_the_short_way_for_plain_messages_finds_the_same(
     topic: str, loads: list[dict[str, Any]], escaped: bool
 ) -> None:
     body = {"venId": "v", "timestamp": NOW, "usedPowerKw": 1, "loads": loads}

@@ -92,7 +92,7 @@ def test_only_the_first_flaws_of_many_are_told() -> None:
     assert reading(loads=[{}] * 9).flaws[-1] == "and 6 more"
 
 
-def test_the_stored_payload_of_a_dialect_is_json_and_keeps_unknown_fields() -> None:
+def test_a_dialects_stored_payload_is_json_with_every_field() -> None:
     raw = (
         f'{{"venId":"v","timestamp":{NOW},' + r'"usedPowerKw":"1","soc":nan,"text":"\ud83d","n":{"a":[1.50]}}'
     )
@@ -179,13 +179,13 @@ def test_which_statuses_mean_offline_is_a_setting() -> None:
     assert asleep.offline
 
 
-def test_details_keep_other_fields_and_replace_what_jsonb_cannot_hold() -> None:
+def test_details_keep_fields_and_replace_what_jsonb_cannot_hold() -> None:
     report = status(r'{"status":"on","a":{"b":["\u0000"]},"c":"\ud83d"}')
     assert json.loads(report.details) == {"a": {"b": ["\ufffd"]}, "c": "?"}
     assert report.flaws == ("details hold a NUL or half a character, which is replaced",)
 
 
-def test_the_will_of_a_ven_whose_clock_was_not_set_counts_without_a_time() -> None:
+def test_a_will_with_an_unset_clock_counts_without_a_time() -> None:
     will = status('{"status":"offline","ts":0}')
     assert (will.ts, will.offline) == (None, True)
     assert will.flaws[0].startswith("timestamp is 56.7 years old")
@@ -203,7 +203,7 @@ def test_the_objects_of_an_array_are_read_each_by_itself() -> None:
     assert (whole.parts[0].mid, whole.parts[0].topic) == (whole.mid, whole.topic)
 
 
-def test_a_topic_of_no_filter_and_an_empty_payload_ask_for_nothing() -> None:
+def test_an_unknown_topic_and_an_empty_payload_do_nothing() -> None:
     assert isinstance(message("somewhere/else", b"{}").content, Ignored)
     assert isinstance(message("volttron/dev", b"").content, Ignored)
 

@@ -71,9 +71,7 @@ async def test_a_packet_of_megabytes_is_put_together_once(broker: Address, uniqu
     assert taken < 20
 
 
-async def test_what_the_broker_kept_is_marked_and_what_is_sent_now_is_not(
-    broker: Address, unique: str
-) -> None:
+async def test_only_what_the_broker_kept_is_marked_retained(broker: Address, unique: str) -> None:
     async with aiomqtt.Client(*broker) as client:
         await client.publish(f"{unique}/a", b"kept", qos=1, retain=True)
         listener = Listener(broker, unique)
@@ -88,9 +86,7 @@ async def test_what_the_broker_kept_is_marked_and_what_is_sent_now_is_not(
     ]
 
 
-async def test_what_is_not_acknowledged_comes_again_and_what_is_does_not(
-    broker: Address, unique: str
-) -> None:
+async def test_only_what_is_not_acknowledged_comes_again(broker: Address, unique: str) -> None:
     listener = Listener(broker, unique)
     async with listener.connected() as (_, wire):
         await send(broker, f"{unique}/a", b"1", b"2", b"3")
@@ -157,9 +153,7 @@ async def test_a_paused_connection_outlives_its_keepalive(broker: Address, uniqu
         await client.publish(unique, b"still there", qos=1)
 
 
-async def test_a_connection_that_breaks_with_acknowledgements_unsent_ends_quietly(
-    broker: Address, unique: str
-) -> None:
+async def test_a_break_with_acknowledgements_unsent_ends_quietly(broker: Address, unique: str) -> None:
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5)

@@ -34,7 +34,7 @@ def ignore(_: Any) -> None:
     pass
 
 
-def test_no_two_arrivals_are_the_same_instant_whatever_the_clock_does(
+def test_no_two_arrivals_are_the_same_instant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arrived: list[Message] = []
@@ -46,7 +46,7 @@ def test_no_two_arrivals_are_the_same_instant_whatever_the_clock_does(
     assert [message.received_at for message in arrived] == [5000, 5001, 5002, 9000]
 
 
-def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
+def test_packet_ids_of_older_connections_are_not_acknowledged() -> None:
     subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=ignore, on_connack=ignore)
     recorder = Recorder()
     subscriber._wire = cast(Wire, recorder)
@@ -56,7 +56,7 @@ def test_a_packet_id_of_an_older_connection_is_never_acknowledged() -> None:
     assert recorder.acked == [[2, 3]]
 
 
-async def test_what_commits_before_connack_is_not_acknowledged_on_the_new_connection() -> None:
+async def test_what_commits_before_connack_is_not_acknowledged() -> None:
     accepted, ended = asyncio.Event(), asyncio.Event()
     got = bytearray()
 

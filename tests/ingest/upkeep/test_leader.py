@@ -7,7 +7,7 @@ from ingest.upkeep.leader import Leader
 from shared.config import Database, Retention
 
 
-async def test_a_statement_that_takes_too_long_is_said_once_unless_the_database_is_known_to_be_away(
+async def test_a_slow_statement_is_said_once_if_the_database_is_there(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     state = State(database=DatabaseHealth({}))

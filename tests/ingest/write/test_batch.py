@@ -89,7 +89,7 @@ async def test_the_first_of_two_readings_with_one_key_stays(write: Writing) -> N
     assert await write.rows("SELECT load_id, used_power_kw FROM ven_load_samples") == [("a", 1)]
 
 
-async def test_a_status_that_the_broker_kept_is_news_only_to_who_has_never_heard_it(write: Writing) -> None:
+async def test_a_retained_status_counts_only_the_first_time(write: Writing) -> None:
     now = time.time()
     assert await write(status("v", "offline", retain=True), reading("v", NOW, 1)) == [S, S]
     ((offline_at,),) = await write.rows("SELECT status_at FROM vens")
@@ -113,7 +113,7 @@ async def test_a_status_that_the_broker_kept_is_news_only_to_who_has_never_heard
     assert await write.rows("SELECT status FROM vens WHERE ven_id = 'v'") == [("online",)]
 
 
-async def test_a_reading_stored_before_is_found_and_its_samples_are_not_stored_again(write: Writing) -> None:
+async def test_a_reading_stored_before_stores_no_samples_again(write: Writing) -> None:
     await write(reading("v", NOW, 1, loads={"a": 1}))
     again = [reading("v", NOW, 9, loads={"a": 9, "b": 9}), reading("w", NOW, 2, loads={"a": 2})]
     assert await write(*again) == [D, S]
@@ -136,13 +136,13 @@ async def test_the_latest_reading_is_replaced_only_by_a_newer_one(write: Writing
     assert await write.rows(latest) == [(8, None, NOW)]
 
 
-async def test_the_latest_reading_of_a_batch_is_the_newest_whatever_the_order(write: Writing) -> None:
+async def test_the_latest_reading_of_a_batch_is_the_newest(write: Writing) -> None:
     orders = list(itertools.permutations((0, 60, 120))) * 3
     await write(*(reading(f"v{n}", NOW - 120 + at, at) for n, order in enumerate(orders) for at in order))
     assert await write.rows("SELECT DISTINCT used_power_kw FROM vens") == [(120,)]
 
 
-async def test_a_reading_of_the_future_is_the_latest_until_the_next_arrives(write: Writing) -> None:
+async def test_a_future_reading_is_latest_until_the_next_arrives(write: Writing) -> None:
     now = round(time.time())
     await write(reading("v", now + 200, 5, loads={"a": 1}))
     latest = "SELECT used_power_kw, extract(epoch FROM loads_ts)::float8 FROM vens"
@@ -217,7 +217,7 @@ async def test_a_backlog_does_not_count_as_now_and_a_slow_clock_does(write: Writ
     assert await write.rows(spoke) == [(NOW + 20,)]
 
 
-async def test_a_snapshot_teaches_but_stores_no_sample_and_is_no_sign_of_life(write: Writing) -> None:
+async def test_a_snapshot_stores_no_sample_and_is_not_a_sign_of_life(write: Writing) -> None:
     taught = snapshot("v", NOW, {"id": "a", "type": "hvac", "currentPowerKw": 1, "shedCapabilityKw": 0.5})
     assert await write(taught) == [S]
     assert await write(taught) == [S]
@@ -256,7 +256,7 @@ async def test_statuses_are_transitions(write: Writing) -> None:
     assert await write.rows("SELECT status, status_at = status_received_at FROM vens") == [("offline", True)]
 
 
-async def test_a_status_without_a_time_delivered_again_keeps_its_first_arrival(write: Writing) -> None:
+async def test_a_status_delivered_again_keeps_its_first_arrival(write: Writing) -> None:
     def batch(at: float, **delivery: Any) -> list[Message]:
         return [
             status("v", s, received_at=at + n, mid=7 + n, **delivery)
@@ -271,7 +271,7 @@ async def test_a_status_without_a_time_delivered_again_keeps_its_first_arrival(w
     assert await write(status("v", "offline", received_at=NOW + 200, mid=9)) == [S]
 
 
-async def test_dead_letters_are_one_row_for_the_same_message_and_cut_at_64_kib(write: Writing) -> None:
+async def test_the_same_dead_letter_is_one_row_cut_at_64_kib(write: Writing) -> None:
     big, small = b"\xff" * 70_000, b"{}"
     batch = [message("volttron/metering", p) for p in (big, small, small)]
     assert await write(*batch) == [L, L, L]

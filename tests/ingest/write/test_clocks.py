@@ -35,7 +35,7 @@ def test_a_backlog_is_not_taken_for_a_slow_clock() -> None:
     assert list(clocks.off()) == []
 
 
-def test_a_backlog_heard_first_is_forgotten_with_the_first_live_reading() -> None:
+def test_the_first_live_reading_ends_what_a_backlog_said() -> None:
     clocks = Clocks()
     for n in range(9):
         clocks.hear("v", T + n * 10 * SECOND, T + 9000 * SECOND + n)

@@ -33,7 +33,7 @@ async def test_closing_hands_out_the_rest_and_then_nothing() -> None:
     assert [len(await inbox.take()) for _ in range(3)] == [2, 1, 0]
 
 
-async def test_messages_that_come_again_are_dropped_and_others_stay_in_order() -> None:
+async def test_messages_that_come_again_are_dropped_in_order() -> None:
     inbox = Inbox(batch_max=10, linger=0)
     for qos in (1, 0, 1, 0):
         put(inbox, 1, qos=qos, mid=qos)

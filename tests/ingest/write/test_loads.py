@@ -14,7 +14,7 @@ def learn(known: KnownLoads, *messages: object) -> list[Known]:
     return known.learn(messages)[0]  # type: ignore[arg-type]
 
 
-def test_a_newer_snapshot_replaces_what_it_names_and_keeps_the_rest() -> None:
+def test_a_newer_snapshot_replaces_only_what_it_names() -> None:
     now = time.time()
     first = snapshot("v", now - 10, {"id": "a", "type": "hvac", "capacityKw": 3, "currentPowerKw": 1})
     second = snapshot("v", now, {"id": "a", "name": "Heat", "shedCapabilityKw": 0.5, "currentPowerKw": 2})
@@ -37,7 +37,7 @@ def test_telemetry_teaches_once_what_describes_its_loads() -> None:
     assert [row.load_type for row in learn(known, reading("v", now + 3, 1, loads=changed))] == ["heater"]
 
 
-def test_a_capacity_that_changes_from_minus_1_to_minus_2_kw_is_noticed() -> None:
+def test_a_capacity_going_from_minus_1_to_minus_2_is_noticed() -> None:
     now, known = time.time(), KnownLoads()
     before, after = ([{"id": "a", "capacityKw": kw, "currentPowerKw": 1.0}] for kw in (-1.0, -2.0))
     known.remember(known.learn([reading("v", now, 1, loads=before)])[1])

@@ -19,7 +19,7 @@ def recorded(timeline: Timeline) -> list[tuple[int, str]]:
     return sorted((row.recorded_at, row.status) for row in timeline.rows)
 
 
-def test_a_repeat_of_the_current_status_adds_no_row_but_moves_its_time() -> None:
+def test_a_repeated_status_moves_its_time_and_adds_no_row() -> None:
     timeline = Timeline()
     assert [take(timeline, 10, "online"), take(timeline, 20, "online")] == [S, D]
     assert (timeline.status_at, recorded(timeline)) == (20, [(10, "online")])
@@ -35,7 +35,7 @@ def test_a_transition_stands_at_its_own_time_where_that_fits() -> None:
     assert (timeline.status, timeline.status_at) == ("ready", 95)
 
 
-def test_a_will_as_old_as_the_connection_takes_the_ven_offline_on_arrival() -> None:
+def test_an_old_will_takes_the_ven_offline_on_arrival() -> None:
     timeline = Timeline()
     take(timeline, 100, "online", ts=100)
     assert take(timeline, 900, "offline", ts=99) is S
@@ -74,7 +74,7 @@ def test_one_that_arrived_before_the_current_one_is_history() -> None:
     )
 
 
-def test_one_between_a_status_and_its_repeat_leaves_the_repeat_current() -> None:
+def test_a_status_before_a_repeat_leaves_the_repeat_current() -> None:
     # Another process has the repeat stored already.
     timeline = Timeline(rows=[Transition(10, 10, "online")], status="online", status_at=50, received_at=50)
     assert take(timeline, 30, "offline") is S

@@ -104,7 +104,7 @@ async def test_the_next_batch_is_copied_while_one_is_finished(writing: Writing) 
     assert writing.stored() == [("a", 1), ("a", 3), ("b", 2), ("b", 4)]
 
 
-async def test_a_batch_that_loses_its_connection_goes_before_the_one_copied_behind_it(
+async def test_a_batch_that_failed_goes_before_the_one_behind_it(
     writing: Writing,
 ) -> None:
     first = [reading("a", NOW, 1), status("a", "online", NOW)]
@@ -125,7 +125,7 @@ async def test_a_batch_that_loses_its_connection_goes_before_the_one_copied_behi
     assert execute(writing.database, "SELECT status FROM vens WHERE ven_id = 'a'") == [("offline",)]
 
 
-async def test_a_copy_that_nobody_reads_any_more_ends_with_its_connection(
+async def test_a_copy_that_nobody_reads_ends_with_its_connection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "_BACKOFF_SECONDS", (0.01, 0.01))

@@ -66,7 +66,7 @@ def test_two_at_once_take_turns(postgres: Database) -> None:
     assert sorted(map(len, done)) == [0, 0, 0, len(migration_ids())]
 
 
-def test_a_lock_row_left_by_a_killed_process_does_not_stand_in_the_way(postgres: Database) -> None:
+def test_a_lock_row_left_by_a_killed_process_is_cleared(postgres: Database) -> None:
     with new_database(postgres) as db:
         migrate(db, rollback=1)
         execute(db, "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
@@ -74,9 +74,7 @@ def test_a_lock_row_left_by_a_killed_process_does_not_stand_in_the_way(postgres:
         assert execute(db, "SELECT count(*) FROM yoyo_lock") == [(0,)]
 
 
-def test_a_kill_half_way_leaves_nothing_that_the_next_run_cannot_finish(
-    postgres: Database, tmp_path: Path
-) -> None:
+def test_the_next_run_finishes_what_a_kill_left_half_done(postgres: Database, tmp_path: Path) -> None:
     with new_database(postgres) as db:
         migrate(db)
         migrate(db, rollback=99)
