@@ -1,5 +1,5 @@
-# Two commands matter: `make run` and `make test`. Everything they install stays in .venv,
-# but for the broker, mosquitto, which `make broker` installs with the system's package manager.
+# Two commands matter: `make run` and `make test`. Everything they install stays in .venv, except the broker,
+# mosquitto, which `make broker` installs with the system's package manager.
 
 BIN := .venv/bin
 STAMP := .venv/.installed

@@ -13,21 +13,21 @@ from shared.config import Database as DatabaseSettings
 from shared.db import UNREACHABLE, Connection, connect_arguments
 
 if TYPE_CHECKING:
-    # Generic in its stubs alone.
+    # asyncpg's classes are generic in its stubs only.
     Pool = asyncpg.Pool[asyncpg.Record]
 else:
     Pool = asyncpg.Pool
 
 _CONNECT_SECONDS = 3.0
-# To wait for a connection that others hold, and to open one if need be.
+# To wait for a free connection, and to open one if there is room in the pool.
 _ACQUIRE_SECONDS = 4.0
-# What a query may take longer than its statement_timeout before the connection is given up for dead.
+# If a query takes this much longer than its statement_timeout, its connection is taken for dead.
 _GRACE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
 
 
 class Database:
-    """A pool that opens connections when they are needed, so that it starts and recovers by itself.
+    """A pool that opens connections when they are needed, so it starts without the database and recovers from its loss.
 
     Every failure to connect or to answer is an UnavailableError, within seconds. `statement_timeout` in seconds.
     """
@@ -39,7 +39,7 @@ class Database:
 
     async def open(self) -> None:
         """Make the pool; connects to nothing yet."""
-        # Given at connect, these are what RESET ALL goes back to.
+        # RESET ALL goes back to the values given at connect.
         server_settings = {
             "application_name": "ecs-api",
             "role": "ecs_api",
@@ -47,7 +47,7 @@ class Database:
             "statement_timeout": str(max(1, round(self._statement_timeout * 1000))),
             "timezone": "UTC",
             "jit": "off",
-            # Planned once a connection; pruning of partitions is left to each execution.
+            # A statement is planned once per connection; partitions are pruned at each execution.
             "plan_cache_mode": "force_generic_plan",
         }
         arguments = connect_arguments(self._settings) | {
@@ -93,7 +93,7 @@ class Database:
             async with asyncio.timeout(self._statement_timeout + _GRACE_SECONDS):
                 return await query
         except TimeoutError:
-            # It would be waited for when it is given back.
+            # Otherwise the pool would wait for the query when the connection is returned.
             connection.terminate()
             raise
 
@@ -124,11 +124,11 @@ class Database:
 
     async def _release(self, connection: Any) -> None:
         assert self._pool is not None  # noqa: S101 it was acquired from there
-        # If it broke after it had answered, the pool has ended it, and opens another.
+        # If the connection broke after its answer, the pool drops it and opens another.
         with suppress(asyncpg.PostgresError, *UNREACHABLE):
             await self._pool.release(connection, timeout=_GRACE_SECONDS)
 
 
 async def _reset(connection: Connection) -> None:
-    """Leave nothing of a request behind in its connection: RESET ALL spares the role."""
+    """Remove everything that a request left in its connection; the role apart, which RESET ALL leaves."""
     await connection.execute(f"{connection.get_reset_query()}RESET SESSION AUTHORIZATION;RESET ROLE;")

@@ -1,4 +1,4 @@
-"""What an error from the database means for the request in hand."""
+"""Which answer a request gets after an error from the database."""
 
 import asyncpg
 

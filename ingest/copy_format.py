@@ -2,8 +2,8 @@
 
 https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": a header, then for each row a
 16-bit count of fields and each field as a 32-bit length with its bytes (-1: null), then a 16-bit -1.
-Written here, and not by asyncpg's record encoder, because it takes a message's JSON as the bytes that
-came and packs the numbers of a row in one call.
+Written here instead of asyncpg's record encoder, because this takes a message's JSON as the bytes that
+arrived and packs the numbers of a row in one call.
 """
 
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ def _text(value: str) -> bytes:
 
 
 class _Words(dict[str | None, bytes]):
-    """Texts as fields of a row; remembers those that are short, as types and names of loads are."""
+    """Texts as fields of a row; short ones, such as types and names of loads, are remembered."""
 
     def __missing__(self, value: str) -> bytes:
         field = _text(value)

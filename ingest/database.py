@@ -4,7 +4,7 @@ from shared import db
 from shared.config import Database
 from shared.db import Connection
 
-# PostgreSQL ends a session whose machine is gone without a word: otherwise it would keep its locks on keys, or the
+# PostgreSQL ends a session whose machine no longer answers. Otherwise the session would keep its locks on keys, or the
 # leader's lock, for hours.
 _SESSION = {
     "timezone": "UTC",
@@ -17,7 +17,7 @@ _SESSION = {
 }
 # For sessions that roll up. A bucket is a short stretch of time and nearly every VEN. Before a partition is
 # analyzed, the planner would read all of it, or walk its whole (ven_id, ts) index and sort; BRIN and one hash
-# table are right whatever it knows.
+# table are right with and without statistics.
 ROLLUP_PLANNER = {
     "work_mem": "64MB",
     "enable_seqscan": "off",

@@ -1,4 +1,4 @@
-"""What an error from the database means for the batch in hand."""
+"""What to do with a batch after an error from the database."""
 
 from enum import Enum, auto
 
@@ -19,15 +19,14 @@ class Fault(Enum):
     AGAIN = auto()  # chance, or memory that is stale: try at once
     PARTITION = auto()  # a partition is missing: make it, try at once
     STORED_BEFORE = auto()  # some readings are stored already: leave them out
-    ROW = auto()  # one message is to blame: find it
+    ROW = auto()  # one message causes it: find it
 
 
 _OF_THE_ROW = ("22", "54")
 
 
 def classify(error: BaseException) -> Fault:
-    """The Fault of an error that a write raised. Whatever is not known to speak of a row waits: that loses
-    nothing."""
+    """The Fault of an error that a write raised. Unknown errors mean WAIT: waiting loses nothing."""
     match error:
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | StaleMemoryError():
             return Fault.AGAIN

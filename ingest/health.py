@@ -12,7 +12,7 @@ log = get_logger(__name__)
 
 
 class Asker(Enum):
-    """Who uses the database, and tells how it went."""
+    """The three parts of ingest that use the database."""
 
     WRITER = "writer"
     PROBE = "probe"
@@ -20,8 +20,8 @@ class Asker(Enum):
 
 
 class DatabaseHealth:
-    """Whether the database is usable. The writer, the probe and the leader tell what they find; a change is logged
-    once, by whoever finds it first."""
+    """Whether the database is usable. The writer, the probe and the leader report to it; it logs each change
+    once."""
 
     def __init__(self, troubles: dict[Asker, str] | None = None) -> None:
         self._troubles = {Asker.WRITER: "not yet connected"} if troubles is None else troubles
@@ -43,7 +43,7 @@ class DatabaseHealth:
         self._troubles[asker] = why
 
     def worked(self, asker: Asker) -> None:
-        """`asker` had an answer just now. The writer's is newer than what the probe found at its last look."""
+        """`asker` got an answer. The writer's is newer than the probe's last question, so it counts for both."""
         was = self.problem
         self._troubles.pop(asker, None)
         if asker is Asker.WRITER:

@@ -15,11 +15,11 @@ from ingest.health import State
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: signals are ingest's own business."""
+    """uvicorn without its signal handlers: ingest has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handler."""
         yield
 
 

@@ -32,7 +32,7 @@ class Partitions:
     async def ensure(self, connection: Connection, times: Iterable[int]) -> None:
         """Make the partitions of every day among `times` (µs since the epoch), outside a transaction.
 
-        Raises TooOldError for a day that raw rows are not taken for any more.
+        Raises TooOldError for a day whose raw rows are no longer taken.
         """
         for day in sorted({ts // DAY_US for ts in times} - self._made):
             if not await connection.fetchval(SQL["make_raw_day"], day * DAY_US):

@@ -24,7 +24,7 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-# A stop takes 10 s at most: what is not written by then stays with the broker.
+# A stop takes at most 10 s: the broker keeps what is not written by then.
 _DRAIN_SECONDS = 6.0
 _DISCONNECT_SECONDS = 1.5
 _REPORT_SECONDS = 1.0
@@ -51,7 +51,7 @@ class Service:
         self._probe = Probe(settings.db, self._state.database)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        """Receive and store until `stop` is set, then write what is in hand, acknowledge and disconnect."""
+        """Receive and store until `stop` is set, then write what has arrived, acknowledge and disconnect."""
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(http.serve(self._state, listener), name="http"),
@@ -74,7 +74,7 @@ class Service:
         self._inbox.close()
         await asyncio.wait([writer], timeout=_DRAIN_SECONDS)
         if not writer.done():
-            # Nothing asked of PostgreSQL now may outlast the time there is to stop.
+            # A query may take longer than the time that is left, so the connections end now.
             self._writer.drop()
             writer.cancel()
             await _within(_DISCONNECT_SECONDS, writer)
@@ -93,7 +93,7 @@ class Service:
         self._inbox.put(message)
 
     def _forget_unacked(self, session_present: bool) -> None:
-        """With its session, the broker sends again all that was not acknowledged. Without, nothing."""
+        """If the broker kept the session, it sends again what was not acknowledged: drop what waits. Else keep it."""
         if session_present:
             dropped = self._inbox.drop(lambda message: message.qos > 0)
             if dropped:

@@ -1,6 +1,6 @@
 """Every advisory lock that this project takes in a database, so that no two mean different things by one number.
 
-A few stand in .sql files, which cannot import: they are listed here all the same, and a test compares.
+Some are taken in .sql files, which cannot import; a test compares them with this list.
 """
 
 # Held by the session of the ingest process that leads (ingest/upkeep/leader.py).

@@ -97,7 +97,7 @@ class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
 
 
 class Api(Struct, frozen=True, kw_only=True, rename=_prefixed("api_")):
-    """Where the api listens and whom it answers. `statement_timeout` in seconds."""
+    """Where the api listens and which clients it answers. `statement_timeout` in seconds."""
 
     host: Text = "127.0.0.1"
     port: Port = 8000

@@ -9,12 +9,12 @@ import asyncpg
 from shared.config import Database
 
 if TYPE_CHECKING:
-    # Generic in its stubs alone.
+    # asyncpg's classes are generic in its stubs only.
     Connection = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
 
-# Errors that say "not now": the server is away, starting, or does not let us in yet.
+# Errors that may pass: the server is away, starting, or accepts no more connections.
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -29,8 +29,8 @@ UNREACHABLE = (
 
 
 def cancelled() -> bool:
-    """Whether the running task is to end. A rollback on a broken connection raises an error of its own in place of
-    CancelledError: who handles such errors and goes on must ask."""
+    """True if this task was cancelled. A failed rollback can replace CancelledError by its own error, so a handler
+    that continues must check."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -13,7 +13,7 @@ def require_free(host: str, port: int, remedy: str) -> None:
 
 
 def accepts(host: str, port: int) -> bool:
-    """Whether something accepts connections there now; a server on every address is asked on loopback."""
+    """Whether something accepts connections there now; for a server on every address, loopback is tried."""
     try:
         socket.create_connection((_ANY.get(host, host), port), timeout=1).close()
     except OSError:
@@ -27,6 +27,6 @@ def listen(host: str, port: int, remedy: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as exc:
-        # socket adds the address to the reason.
+        # The socket module adds the address to the reason.
         reason = str(exc.strerror).partition(" (")[0]
         raise StartupError(f"cannot listen on port {port} of {host} ({reason}): {remedy}") from exc

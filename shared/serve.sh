@@ -2,7 +2,7 @@
 # The image's default command: migrate, again and again while the database comes up, then serve the api.
 set -u
 
-# In the background, so that this shell, which is process 1, hears `docker stop`.
+# In the background, so that this shell, which is process 1, gets the signal of `docker stop`.
 trap 'kill "$migrate"; exit 143' TERM INT
 while :; do
     ecs-backend migrate &

@@ -55,12 +55,12 @@ async def _loads(database: Database, ven_id: str) -> list[Load]:
 
 
 def storable(name: str) -> str:
-    """An id as the database can hold one; what it cannot names nothing, as the empty id does."""
+    """An id for a query. PostgreSQL text cannot hold NUL, so no stored id has one: ask for the empty id."""
     return "" if "\0" in name else name
 
 
 def no_such_ven(ven_id: str) -> NotFoundError:
-    """The answer for a VEN that nothing was heard of."""
+    """The answer for a VEN that has sent nothing."""
     return NotFoundError(f"venId: nothing was heard of a VEN {ven_id[:128]!r}")
 
 

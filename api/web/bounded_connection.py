@@ -1,8 +1,8 @@
 """HTTP connections with bounds that uvicorn does not have: on the time a request may take to arrive, on its
 headers, and on the time a client may go without reading its answer.
 
-uvicorn's own timeout is for idle connections alone, and every byte puts it off: a client that sends a byte now
-and then would hold its connection for ever, and with it what it has sent so far (httptools has no limit on headers).
+uvicorn's own timeout covers idle connections only, and every byte restarts it: a client that sends a byte now and
+then would keep its connection, and the memory for what it sent (httptools has no limit on headers), without end.
 """
 
 from asyncio import BaseTransport, TimerHandle
@@ -25,7 +25,7 @@ HEADER_BYTES = 64 * 1024
 
 
 class Connection(HttpToolsProtocol):
-    """One client. Too slow a request is a 408, too long headers are a 431, what is no HTTP a 400; all close it."""
+    """One client. A slow request gets a 408, long headers a 431, bytes that are not HTTP a 400; then it closes."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -41,14 +41,14 @@ class Connection(HttpToolsProtocol):
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers, and tell every request under way: uvicorn tells the last one alone."""
+        """Cancel the timers, and disconnect every request under way: uvicorn disconnects only the last one."""
         self._received()
         self.resume_writing()
         super().connection_lost(exc)
         self._give_up()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and count what is no body."""
+        """Parse the bytes, and count those that are not part of a body."""
         self._header_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -58,27 +58,27 @@ class Connection(HttpToolsProtocol):
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {HEADER_BYTES} bytes of headers"
             )
         elif self._arriving or not self._answering():
-            # Blank lines before a request are no request, but end uvicorn's timeout for idle connections.
+            # Leading CRLFs do not start a request, but they cancel uvicorn's keep-alive timer, so ours starts.
             self._expect_request()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """The first line of a request is here."""
         super().on_message_begin()
         self._received()
         self._arriving = True
 
     def on_headers_complete(self) -> None:
-        """A request is answered from here on, or waits for those before it."""
+        """The app starts to answer, or the request waits for those before it."""
         super().on_headers_complete()
         self._cycles = [*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle]
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body, which the app counts."""
+        """Do not count a part of a body: the app bounds bodies."""
         self._header_bytes -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is there as a whole."""
+        """The whole request is here."""
         self._received()
         self._header_bytes = 0
         super().on_message_complete()
@@ -96,7 +96,7 @@ class Connection(HttpToolsProtocol):
             self._stall = None
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """The bytes are not HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
 
     def _watch_reading(self) -> None:
@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         for cycle in self._cycles:
-            # Whatever the app would still say is for nobody.
+            # Nobody reads what the app would still send.
             cycle.disconnected = True
             cycle.message_event.set()
 

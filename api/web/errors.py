@@ -55,13 +55,13 @@ class TooLargeError(ApiError):
 
 
 class InvalidBodyError(ApiError):
-    """The body is no JSON, or not what it should be."""
+    """The body is not JSON, or a field of it is wrong."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class UnavailableError(ApiError):
-    """The database cannot answer now; the same request may well succeed later."""
+    """The database cannot answer now; the same request may succeed later."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     headers = MappingProxyType({"Retry-After": "2"})
@@ -93,17 +93,17 @@ async def answer_http_exception(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101 the table of handlers says so
     detail = exc.detail
     if exc.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"nothing is at {request.scope['path']}: /openapi.json lists every path"
+        detail = f"there is nothing at {request.scope['path']}: /openapi.json lists every path"
     return problem(exc.status_code, detail, exc.headers)
 
 
 async def answer_gone_client(_request: Request, _exc: Exception) -> Response:
-    """The client went away while sending its body: this is for nobody."""
+    """The client disconnected while it sent its body: nobody reads this answer."""
     return problem(HTTPStatus.BAD_REQUEST, "the request's body did not arrive")
 
 
 def answer_unforeseen(request: Request, exc: Exception) -> Response:
-    """The answer for an error nobody thought of; only the log says what it was."""
+    """The answer for an unexpected error; only the log says which."""
     reference = new_reference()
     log.error("unforeseen", reference=reference, path=request.scope["path"], exc_info=exc)
     return problem(

@@ -45,7 +45,7 @@ class Measure:
 
 
 class AnyError:
-    """The outermost edge: whatever goes wrong inside becomes a 500 that says nothing but a reference."""
+    """The outermost edge: an unexpected error becomes a 500 whose text is only a reference to the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -104,7 +104,7 @@ class Keys:
         headers = Headers(scope=scope)
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = [headers.get("x-api-key", ""), token.strip() if scheme.lower() == "bearer" else ""]
-        # All of them, always, in constant time: how long it takes tells nothing about the keys.
+        # Compare with every key in constant time, so the duration reveals nothing about the keys.
         matches = [hmac.compare_digest(one.encode("latin-1"), key) for one in given for key in self._keys]
         return any(matches)
 

@@ -18,7 +18,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Resource:
-    """An ASGI endpoint: a handler by method; HEAD answers as GET does, OPTIONS says what there is.
+    """An ASGI endpoint: a handler by method; HEAD answers as GET does, OPTIONS lists the methods.
 
     `params` names the query parameters that GET takes; every other one, and one given twice, is a BadRequestError.
     """
@@ -62,7 +62,7 @@ class Resource:
 
 
 def resource(path: str, *, params: Sequence[str] | None = (), **handlers: Handler) -> Route:
-    """The route of `path` with a handler for each method, `GET=…`; params=None: whatever query it has."""
+    """The route of `path` with a handler for each method, `GET=…`; params=None: any query."""
     return Route(path, Resource(handlers, params))
 
 

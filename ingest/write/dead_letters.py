@@ -8,14 +8,14 @@ from ingest.message import DeadLetter, Message
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
-# More of a payload is not kept.
+# Of a payload, the first 64 KiB are kept.
 KEPT_PAYLOAD_BYTES = 64 * 1024
-# Nor of a topic, which MQTT lets be 65,535 bytes.
+# Of a topic, which may have 65,535 bytes in MQTT.
 KEPT_TOPIC_CHARACTERS = 1024
 
 
 def fingerprint(message: Message) -> bytes:
-    """What tells a message from others: sha256 of topic and payload."""
+    """What identifies a message: sha256 of topic and payload."""
     return sha256(b"\0".join((message.topic.encode(errors="replace"), message.payload))).digest()
 
 

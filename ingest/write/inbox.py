@@ -8,11 +8,10 @@ from contextlib import suppress
 
 from ingest.message import Message
 
-# Receive maximum does not bind QoS 0, mosquitto 2.0 overruns it while it has a queue, and a thousand
-# messages of 128 KiB are a lot: reading pauses while more than this (`Message.weight`), or more than `hold`
-# messages, wait.
+# Reading pauses while more than this (`Message.weight`) waits, or more than `hold` messages: the receive maximum does
+# not bind QoS 0, mosquitto 2.0 overruns it while it has a queue, and a thousand messages of 128 KiB are 128 MiB.
 PAUSE_BYTES = 32 * 1024 * 1024
-# A batch of large messages is cut here: it is held besides what waits, and again as it is sent.
+# A batch of large messages ends here: it is held in memory besides what waits, and once more while it is sent.
 BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -20,8 +19,8 @@ class Inbox:
     """Messages received and not yet written, oldest first.
 
     `on_pressure(True)` is called when PAUSE_BYTES or `hold` messages wait, `on_pressure(False)`
-    when it is less than half of that again. A batch is `batch_max` messages, but a third of `hold` at most:
-    one is finished, one is copied and one collects, and together they are all that the broker hands out.
+    when less than half of that waits. A batch has `batch_max` messages, but at most a third of `hold`: three batches
+    are in flight (committing, copying, collecting), and together they must fit into the broker's receive maximum.
     """
 
     def __init__(self, batch_max: int, linger: float, hold: int = 4000) -> None:
@@ -96,7 +95,7 @@ class Inbox:
             batch.append(waiting.popleft())
             size += batch[-1].weight
         self._bytes -= size
-        # What stays has waited while the last batch was written: it has lingered already.
+        # What stays has waited while the last batch was written, so it does not linger again.
         self._settle()
         return batch
 

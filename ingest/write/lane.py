@@ -18,7 +18,7 @@ class Lane:
         self._connection: Connection | None = None
 
     async def connected(self) -> Connection:
-        """The connection; raises one of db.UNREACHABLE, or what the database says to a login."""
+        """The connection; raises one of db.UNREACHABLE, or a login error."""
         if self._connection is None or self._connection.is_closed():
             made = await writer_connection(self._settings)
             _end_writing_when_lost(made)
@@ -31,13 +31,13 @@ class Lane:
         return self._connection
 
     def drop(self) -> None:
-        """End the connection at once, whatever it is doing; its transaction is rolled back."""
+        """End the connection at once, also within a statement; its transaction is rolled back."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
 
     async def close(self) -> None:
-        """Give the connection back in order."""
+        """Close the connection with a goodbye to the server, within 2 s."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(*db.UNREACHABLE):
@@ -45,10 +45,10 @@ class Lane:
 
 
 def _end_writing_when_lost(connection: Connection) -> None:
-    """A COPY that waits to write on must hear that its connection is gone.
+    """Wake a COPY that waits to write when its connection is lost.
 
-    asyncpg 0.32 lets it wait for ever: event loops do not call resume_writing when a connection is lost. The next
-    write then fails. tests/ingest/write/test_writer.py pins this.
+    asyncpg 0.32 lets it wait without end: event loops do not call resume_writing when a connection is lost. After
+    this the next write fails. tests/ingest/write/test_writer.py pins this.
     """
     protocol = connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001
     connection.add_termination_listener(lambda _: protocol.resume_writing())

@@ -58,7 +58,7 @@ class Retry:
             return await self.write(lane, batch[:half]) + await self.write(lane, batch[half:])
 
     async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
-        """Do `work` on a connection until it succeeds; raises only what speaks of the rows themselves."""
+        """Do `work` on a connection until it succeeds; raises only errors of the rows themselves."""
         delay = _BACKOFF_SECONDS[0]
         while not db.cancelled():
             try:

@@ -29,8 +29,8 @@ def migrate(settings: Database, rollback: int = 0) -> list[str]:
     """Apply what is missing, or roll back the newest `rollback` migrations; returns their names.
 
     Waits for a server that is still starting, for DB_TIMEOUT at most, then raises StartupError.
-    Two at once take turns: an advisory lock, which PostgreSQL frees if its holder dies. Only under it
-    is yoyo's own lock row cleared, which a killed process leaves behind.
+    Two at once take turns by an advisory lock, which PostgreSQL releases if its holder dies. Under that lock,
+    yoyo's own lock row is cleared: a killed process leaves it behind.
     """
     _wait_until_reachable(settings)
     with _alone(settings), yoyo.get_backend(_yoyo_uri(settings)) as backend:

