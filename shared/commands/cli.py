@@ -157,7 +157,7 @@ def _seconds(text: str) -> float:
 def _port(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port: 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{number} is not a port: 1 to 65535")
     return number
 
 
