@@ -17,8 +17,11 @@ from api.service import contract, health
 from api.services import make_services
 from api.settings import Settings, read
 from api.telemetry import history, loads, stats
+from api.telemetry.live import Live
 from api.telemetry.params import HISTORY_PARAMS
+from api.telemetry.totals import Totals
 from api.web import errors
+from api.web.lookup import Services
 from api.web.middleware import AnyError, BoundedBody, Keys, Measure, NoTrailingSlash
 from api.web.query_string import INTERVAL_PARAMS
 from api.web.resource import resource
@@ -76,7 +79,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         routes=ROUTES,
         middleware=_middleware(settings, services.get(CollectorRegistry)),
         exception_handlers=ERRORS,
-        lifespan=_lifespan(services.get(Database)),
+        lifespan=_lifespan(services),
     )
     app.router.redirect_slashes = False
     app.state.services = services
@@ -107,13 +110,16 @@ def _middleware(settings: Settings, registry: CollectorRegistry) -> list[Middlew
     ]
 
 
-def _lifespan(database: Database) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(services: Services) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(_: Starlette) -> AsyncIterator[None]:
+        database = services.get(Database)
         await database.open()
         try:
             yield
         finally:
+            await services.get(Live).close()
+            await services.get(Totals).close()
             await database.close()
 
     return run

@@ -11,6 +11,7 @@ from api.fixtures.event_store import EventStore
 from api.fixtures.ven_store import VenStore
 from api.service.contract import Contract
 from api.settings import Settings
+from api.telemetry.live import Live
 from api.telemetry.totals import Totals
 from api.web.lookup import Services
 
@@ -28,7 +29,8 @@ def make_services(settings: Settings) -> Services:
         database,
         registry,
         Contract(),
-        Totals(database, offline_after, ZoneInfo(settings.dashboard.dashboard_timezone)),
+        Totals(database, offline_after),
+        Live(database, ZoneInfo(settings.dashboard.dashboard_timezone)),
         VenStore(_FIXTURES / "vens.json"),
         EventStore(_FIXTURES / "events.json"),
     )

@@ -26,6 +26,7 @@ TELEMETRY_COLUMNS = (
     "battery_soc",
     "payload",
     "received_at",
+    "lists_loads",
 )
 SAMPLE_COLUMNS = (
     "ven_id",
@@ -43,6 +44,7 @@ _NULL = b"\xff\xff\xff\xff"
 _count = Struct("!h").pack
 _TELEMETRY_FIELDS = _count(len(TELEMETRY_COLUMNS))
 _SAMPLE_FIELDS = _count(len(SAMPLE_COLUMNS))
+_FALSE, _TRUE = b"\0\0\0\x01\0", b"\0\0\0\x01\x01"
 _length = Struct("!i").pack
 _float = Struct("!id").pack
 _two_floats = Struct("!idid").pack
@@ -110,6 +112,7 @@ def telemetry(
     battery_soc: float | None,
     payload: bytes,
     received_at: int,
+    lists_loads: bool,
 ) -> bytes:
     """One row of ven_telemetry, in the order of TELEMETRY_COLUMNS."""
     return b"".join(
@@ -123,6 +126,7 @@ def telemetry(
             _length(len(payload)),
             payload,
             _timestamp(8, received_at - _POSTGRES_EPOCH),
+            _TRUE if lists_loads else _FALSE,
         )
     )
 

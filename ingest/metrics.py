@@ -71,7 +71,17 @@ class Metrics:
         self.mqtt_connected = Gauge(
             "ecs_ingest_mqtt_connected", "1 while subscribed at the broker", registry=registry
         )
-        self.rollup_lag = Gauge("ecs_rollup_lag_seconds", "Age of the rollups' watermark", registry=registry)
+        self.rollup_lag = Gauge(
+            "ecs_rollup_lag_seconds", "How far the watermark is behind the clock", registry=registry
+        )
         self.rollup_dirty = Gauge(
-            "ecs_rollup_dirty_buckets", "Closed buckets waiting to be redone", registry=registry
+            "ecs_rollup_dirty_buckets",
+            "Late readings and lists of loads that wait to be counted",
+            registry=registry,
+        )
+        self.tick_seconds = Histogram(
+            "ecs_rollup_tick_seconds",
+            "Time to count what came since the last turn",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=registry,
         )

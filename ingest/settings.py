@@ -14,6 +14,7 @@ class Settings(Struct, frozen=True):
     mqtt: config.Mqtt
     ingest: config.Ingest
     retention: config.Retention
+    dashboard: config.Dashboard
     log: config.Log
 
 
@@ -24,5 +25,6 @@ def read(env: Mapping[str, str]) -> Settings:
         mqtt=config.read(config.Mqtt, env),
         ingest=config.read(config.Ingest, env),
         retention=config.read(config.Retention, env),
+        dashboard=config.read(config.Dashboard, env),
         log=config.read(config.Log, env),
     )

@@ -5,9 +5,12 @@ Some are taken in .sql files, which cannot import; a test compares them with thi
 
 # Held by the session of the ingest process that leads (ingest/upkeep/leader.py).
 LEADER = 1818583396
+# Held by the session of the ingest process that counts loads (ingest/upkeep/leader.py).
+LOADS_LEADER = 1818583397
 # Held by the session that migrates (shared/commands/migrate.py).
 MIGRATE = 1835624306
-# Held by the transaction that works on rollups: the leader's, or a rebuild's (ingest/upkeep/rollup.sql).
-ROLLUPS = 1919905900
+# Held by the session that counts VENs and the network, or loads: the leader's, or a rebuild's (ingest/upkeep/alone.py).
+COUNTING = 1919905900
+COUNTING_LOADS = 1919905901
 # Held by the transaction that makes or drops partitions (migrations/0003.rollups.sql, ingest/upkeep/retention.sql).
 PARTITIONS = 1701016949

@@ -1,5 +1,6 @@
 """Settings: read once from the environment and .env into frozen structs, and passed in from there."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -81,18 +82,20 @@ class Ingest(Struct, frozen=True, kw_only=True, rename=_prefixed("ingest_")):
 
 
 class Retention(Struct, frozen=True, kw_only=True, rename="upper"):
-    """How many days each kind of row is kept."""
+    """How many days each kind of row is kept: raw, rollups of 1 and 5 minutes, of 15 minutes, and those of loads."""
 
     raw_retention_days: Count = 30
+    fine_rollup_retention_days: Count = 90
     rollup_retention_days: Count = 1095
-    load_rollup_retention_days: Count = 90
+    load_rollup_retention_days: Count = 365
     dead_letter_retention_days: Count = 30
 
 
 class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
-    """What the numbers of the dashboard mean: s until a silent VEN is offline, the day's time zone."""
+    """What the numbers mean: s until a silent VEN is offline, which is also how long a reading speaks; the day's time
+    zone."""
 
-    ven_offline_after: Seconds = 300.0
+    ven_offline_after: Annotated[float, Meta(gt=0, le=86400)] = 960.0
     dashboard_timezone: Text = "UTC"
 
 
@@ -142,11 +145,29 @@ def read(kind: type[S], env: Mapping[str, str]) -> S:
         settings = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as exc:
         raise SettingsError(_one_line(str(exc), given)) from exc
+    if isinstance(settings, Retention):
+        _check_order(settings)
     if isinstance(settings, Dashboard):
         _check_timezone("DASHBOARD_TIMEZONE", settings.dashboard_timezone)
     if isinstance(settings, Mqtt) and settings.naive_timezone != "refuse":
         _check_timezone("MQTT_NAIVE_TIMEZONE", settings.naive_timezone)
     return settings
+
+
+def _check_order(keep: Retention) -> None:
+    """A wider tier is made from a narrower one, and counted again from raw rows: it is kept as long, or longer."""
+    days = msgspec.structs.asdict(keep)
+    names = [
+        "raw_retention_days",
+        "fine_rollup_retention_days",
+        "load_rollup_retention_days",
+        "rollup_retention_days",
+    ]
+    for less, more in itertools.pairwise(names):
+        if days[less] > days[more]:
+            raise SettingsError(
+                f"{less.upper()} is {days[less]}, more than {more.upper()}, which is {days[more]}: lower it"
+            )
 
 
 def _check_timezone(setting: str, name: str) -> None:

@@ -1,15 +1,36 @@
-"""SQL kept in .sql files as named blocks."""
+"""SQL kept in .sql files as named blocks, which may be put together from named fragments."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_PART = re.compile(r"\{(\w+)\}")
 
 
-def load_blocks(path: Path) -> dict[str, str]:
-    """The blocks of a .sql file by name; a block starts at a line `-- name: <name>`."""
+def load_blocks(path: Path, fragments: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The blocks of a .sql file by name; a block starts at a line `-- name: <name>`.
+
+    `{name}` in a block stands for the fragment of that name: SQL of ours, never a value.
+    """
     parts = _NAME.split(path.read_text(encoding="utf-8"))
     names = parts[1::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{path.name} names a block twice")
-    return dict(zip(names, (body.strip() for body in parts[2::2]), strict=True))
+    blocks = dict(zip(names, (_without_comments(body) for body in parts[2::2]), strict=True))
+    return {name: compose(block, fragments or {}) for name, block in blocks.items()}
+
+
+def _without_comments(body: str) -> str:
+    """A fragment may end up in the middle of a line, where a comment would hide what follows."""
+    return "\n".join(line for line in body.strip().splitlines() if not line.lstrip().startswith("--"))
+
+
+def compose(block: str, fragments: Mapping[str, str]) -> str:
+    """`block` with each `{name}` that is among `fragments` replaced, also in what replaces it."""
+
+    def fragment(match: re.Match[str]) -> str:
+        known = fragments.get(match[1])
+        return match[0] if known is None else compose(known, fragments)
+
+    return _PART.sub(fragment, block)

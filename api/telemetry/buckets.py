@@ -1,23 +1,24 @@
 """The buckets of a history: how wide, where they begin and end, and how many an answer may hold."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from api.telemetry import calendar
 from api.telemetry.params import Granularity, HistoryParams, parse_granularity
 from api.web.errors import BadRequestError
 
 MAX_POINTS = 11_000
 # What the server picks from when no granularity is given.
-DEFAULTS = tuple(parse_granularity(text) for text in ("5m", "15m", "1h", "6h", "1d"))
+DEFAULTS = tuple(parse_granularity(text) for text in ("5m", "15m", "1h", "6h", "1d", "1w", "1mo"))
 # What it names when the one given does not fit.
 _SUGGESTIONS = tuple(parse_granularity(text) for text in ("1s", "5s", "10s", "15s", "30s", "1m")) + DEFAULTS
+# Widths of rollup tiers in s, the widest first.
+TIERS = (900, 300, 60)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_DAY = date(1970, 1, 1)
-_DAY_SECONDS = 86400
 
 
 class Buckets(Struct, frozen=True):
@@ -34,118 +35,113 @@ class Buckets(Struct, frozen=True):
 
     @property
     def width(self) -> timedelta:
-        """How long a bucket is; calendar days may be an hour longer or shorter."""
+        """How long a bucket is; of a calendar's, about."""
         return timedelta(seconds=self.granularity.seconds)
 
-    @property
-    def base(self) -> timedelta:
-        """How long the base buckets are that a bucket is the mean of."""
-        return timedelta(seconds=base_seconds(self.granularity))
-
-    def starts(self) -> Iterator[datetime]:
-        """Where each bucket begins."""
+    def spans(self) -> Iterator[tuple[datetime, datetime]]:
+        """Where each bucket begins and ends."""
         if self.edges is not None:
-            yield from self.edges[:-1]
+            yield from pairwise(self.edges)
             return
         at, width = self.start, self.width
         while at < self.end:
-            yield at
+            yield at, at + width
             at += width
 
+    def tier(self, widths: tuple[int, ...]) -> int | None:
+        """The first of `widths` (s) that every bucket is made of; None: only raw rows tell."""
+        for width in widths:
+            if self.edges is None:
+                whole = self.granularity.seconds % width == 0
+            else:
+                whole = all((edge - _EPOCH) % timedelta(seconds=width) == timedelta(0) for edge in self.edges)
+            if whole:
+                return width
+        return None
 
-def base_seconds(granularity: Granularity) -> int:
-    """Length in s of the base buckets under a granularity; itself, if it is no multiple of a minute."""
-    if granularity.seconds % 300 == 0:
-        return 300
-    return 60 if granularity.seconds % 60 == 0 else granularity.seconds
+
+class Limits(Struct, frozen=True):
+    """What histories of a kind may be made of: tiers, by width in s, the widest first, and raw rows.
+
+    `raw_hours`: for how long raw rows at most; `begins`: where each tier does, and raw rows (None).
+    """
+
+    tiers: tuple[int, ...]
+    raw_hours: int
+    begins: dict[int | None, datetime]
+
+    def tier(self, granularity: Granularity, zone: ZoneInfo | None, start: datetime) -> int | None:
+        """The widest tier that buckets of `granularity` are made of; None: only raw rows tell."""
+        return cover(start, start + timedelta(microseconds=1), granularity, zone).tier(self.tiers)
 
 
-def choose(params: HistoryParams, start: datetime, end: datetime, raw_limit: timedelta) -> Buckets:
+def choose(params: HistoryParams, start: datetime, end: datetime, limits: Limits) -> Buckets | None:
     """The buckets that cover [start, end): of the granularity given, else of the finest default that fits.
 
-    `raw_limit`: the longest range for granularities that are no multiple of a minute. Raises BadRequestError that
-    names the finest granularity that fits.
+    With `start` left open, it begins where the granularity's data does; None: that is after `end`. Raises
+    BadRequestError that names the finest granularity that fits.
     """
-    zone = params.timezone
-    given = params.granularity
+    zone, given = params.timezone, params.granularity
+    if given is not None and params.start is None:
+        start = max(start, limits.begins[limits.tier(given, zone, start)])
+        if start >= end:
+            return None
+    choices = DEFAULTS if given is None else (given,)
+    for granularity in choices:
+        if _why_not(granularity, start, end, zone, limits) is None:
+            return cover(start, end, granularity, zone)
     if given is None:
-        fitting = _finest(DEFAULTS, start, end, zone, raw_limit)
-        if fitting is None:
-            raise BadRequestError(
-                f"start, end: no granularity gives at most {MAX_POINTS} points; ask for a shorter range"
-            )
-        return cover(start, end, fitting, zone)
-    if given.seconds % 60 and end - start > raw_limit:
-        hours = raw_limit // timedelta(hours=1)
-        why = f"{given.text} is no multiple of 1m, which reads raw rows for at most {hours}h"
-    elif count(start, end, given, zone) > MAX_POINTS:
-        why = f"{given.text} asks for {count(start, end, given, zone)} points, more than {MAX_POINTS}"
-    else:
-        return cover(start, end, given, zone)
-    fitting = _finest(_SUGGESTIONS, start, end, zone, raw_limit)
+        raise BadRequestError(
+            f"start, end: no granularity gives at most {MAX_POINTS} points; ask for a shorter range"
+        )
+    why = _why_not(given, start, end, zone, limits)
+    fitting = next((g for g in _SUGGESTIONS if _why_not(g, start, end, zone, limits) is None), None)
     remedy = f"the finest that fits is {fitting.text}" if fitting else "ask for a shorter range"
     raise BadRequestError(f"granularity: {why} from {_iso(start)} to {_iso(end)}; {remedy}")
 
 
-def _finest(
-    choices: tuple[Granularity, ...],
-    start: datetime,
-    end: datetime,
-    zone: ZoneInfo | None,
-    raw_limit: timedelta,
-) -> Granularity | None:
-    for granularity in choices:
-        if granularity.seconds % 60 and end - start > raw_limit:
-            continue
-        if count(start, end, granularity, zone) <= MAX_POINTS:
-            return granularity
+def _why_not(
+    granularity: Granularity, start: datetime, end: datetime, zone: ZoneInfo | None, limits: Limits
+) -> str | None:
+    """Why [start, end) cannot be answered in buckets of `granularity`; None: it can."""
+    tier = limits.tier(granularity, zone, start)
+    if tier is None and end - start > timedelta(hours=limits.raw_hours):
+        finest = f"{limits.tiers[-1] // 60}m"
+        raw = f"it reads raw rows, for at most {limits.raw_hours}h, not"
+        return f"{granularity.text} is not a multiple of {finest}: {raw}"
+    points = count(start, end, granularity, zone)
+    if points > MAX_POINTS:
+        return f"{granularity.text} asks for {points} points, more than {MAX_POINTS},"
+    begins = limits.begins[tier]
+    if start < begins and tier != limits.tiers[0]:
+        made_of = "raw data" if tier is None else f"{tier // 60}-minute data"
+        return f"{granularity.text} is made of {made_of}, which begins at {_iso(begins)}, so it cannot be had"
     return None
 
 
 def count(start: datetime, end: datetime, granularity: Granularity, zone: ZoneInfo | None) -> int:
     """How many buckets cover [start, end)."""
-    if not _follows_calendar(granularity, zone):
+    if not calendar.follows(granularity, zone):
         first, last = _fixed(start, end, granularity.seconds)
         return last - first
     about = int((end - start) / timedelta(seconds=granularity.seconds))
     # Edges are only worked out where they may fit.
-    return about if about > MAX_POINTS + 1 else len(_edges(start, end, granularity, zone)) - 1
+    return about if about > MAX_POINTS + 1 else len(calendar.edges(start, end, granularity, zone)) - 1
 
 
 def cover(start: datetime, end: datetime, granularity: Granularity, zone: ZoneInfo | None) -> Buckets:
     """The whole buckets that cover [start, end), which is not empty."""
-    if _follows_calendar(granularity, zone):
-        edges = _edges(start, end, granularity, zone)
+    if calendar.follows(granularity, zone):
+        edges = calendar.edges(start, end, granularity, zone)
         return Buckets(edges[0], edges[-1], granularity, edges)
     first, last = _fixed(start, end, granularity.seconds)
     width = timedelta(seconds=granularity.seconds)
     return Buckets(_EPOCH + first * width, _EPOCH + last * width, granularity)
 
 
-def _follows_calendar(granularity: Granularity, zone: ZoneInfo | None) -> bool:
-    return zone is not None and zone.key != "UTC" and granularity.seconds % _DAY_SECONDS == 0
-
-
 def _fixed(start: datetime, end: datetime, seconds: int) -> tuple[int, int]:
     width = timedelta(seconds=seconds)
     return (start - _EPOCH) // width, -((_EPOCH - end) // width)
-
-
-def _edges(start: datetime, end: datetime, granularity: Granularity, zone: ZoneInfo | None) -> list[datetime]:
-    """Local midnights, in steps of the granularity's days from local 1970-01-01, that cover [start, end)."""
-    days = granularity.seconds // _DAY_SECONDS
-    # One step more on each side: where clocks jump at midnight a day's date is not its whole story.
-    first = (start.astimezone(zone).date() - _FIRST_DAY).days // days - 1
-    last = (end.astimezone(zone).date() - _FIRST_DAY).days // days + 2
-    edges = sorted(
-        {_midnight(_FIRST_DAY + timedelta(days=step * days), zone) for step in range(first, last + 1)}
-    )
-    return edges[bisect_right(edges, start) - 1 : bisect_left(edges, end) + 1]
-
-
-def _midnight(day: date, zone: ZoneInfo | None) -> datetime:
-    # fold=0: of a midnight that comes twice, the first.
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def _iso(moment: datetime) -> str:

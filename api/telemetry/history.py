@@ -7,97 +7,99 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.database import Database
-from api.telemetry import queries
-from api.telemetry.buckets import DEFAULTS, Buckets, base_seconds, choose
-from api.telemetry.loads import no_such_load, no_such_ven, storable
+from api.telemetry import calendar
+from api.telemetry.buckets import DEFAULTS, MAX_POINTS, Buckets, Limits, choose, count
+from api.telemetry.live import Live
 from api.telemetry.params import HistoryParams, history_params
-from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled, points
-from api.telemetry.queries import Row
-from api.web.errors import BadRequestError, UnavailableError
+from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled
+from api.telemetry.sources import LoadSource, NetworkSource, Source, Stored, VenSource
+from api.telemetry.totals import Totals
+from api.web.errors import BadRequestError
 from api.web.lookup import service
 from api.web.resource import csv_table, json
 
-# The longest range for granularities that are no multiple of a minute.
-_NETWORK_RAW_LIMIT = timedelta(hours=6)
-_RAW_LIMIT = timedelta(hours=48)
-_TICK = timedelta(microseconds=1)
+_US = timedelta(microseconds=1)
 
 
 async def network(request: Request) -> Response:
     """GET /api/stats/network/history."""
-    params, database = history_params(request), service(request, Database)
-    stored = await queries.network_range(database)
-    if stored is None:
-        raise UnavailableError("the database's schema is missing or old: run `ecs-backend migrate`")
-    rollups = (300, 60)
-    buckets = _buckets(params, stored, _NETWORK_RAW_LIMIT, rollups)
-    return _answer(params, buckets, await queries.network_history(database, buckets) if buckets else [])
+    return await _answer(request, NetworkSource(service(request, Database), service(request, Live)))
 
 
 async def ven(request: Request) -> Response:
     """GET /api/vens/{venId}/history."""
-    params, database = history_params(request), service(request, Database)
-    ven_id = storable(request.path_params["venId"])
-    stored = await queries.ven_range(database, ven_id)
-    if stored is None:
-        raise no_such_ven(request.path_params["venId"])
-    buckets = _buckets(params, stored, _RAW_LIMIT)
-    return _answer(params, buckets, await queries.ven_history(database, buckets, ven_id) if buckets else [])
+    database, bounds = service(request, Database), service(request, Totals).bounds.get
+    return await _answer(request, VenSource(database, bounds, request.path_params["venId"]))
 
 
 async def load(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}/history."""
-    params, database = history_params(request), service(request, Database)
-    ven_id, load_id = storable(request.path_params["venId"]), storable(request.path_params["loadId"])
-    stored = await queries.load_range(database, ven_id, load_id)
-    if stored is None:
-        raise no_such_ven(request.path_params["venId"])
-    if not stored["known"]:
-        raise no_such_load(ven_id, request.path_params["loadId"])
-    buckets = _buckets(params, stored, _RAW_LIMIT)
-    return _answer(
-        params, buckets, await queries.load_history(database, buckets, ven_id, load_id) if buckets else []
+    database, bounds = service(request, Database), service(request, Totals).bounds.get
+    ids = request.path_params["venId"], request.path_params["loadId"]
+    return await _answer(request, LoadSource(database, bounds, *ids))
+
+
+async def _answer(request: Request, source: Source) -> Response:
+    """What is asked of `source`. One question to the database, if the range is given and nothing is to be filled."""
+    params = history_params(request)
+    _check_timezone(params)
+    limits = await source.limits()
+    if _tells_range(params):
+        assert params.start is not None  # noqa: S101 it tells the range
+        assert params.end is not None  # noqa: S101
+        buckets = choose(params, params.start, params.end, limits)
+        found = await source.points(buckets, buckets.tier(limits.tiers)) if buckets else []
+        if not found:
+            # Nothing is there, or no such VEN.
+            await source.stored()
+    else:
+        stored = await source.stored()
+        buckets = _cut(params, stored, limits)
+        found = await source.points(buckets, buckets.tier(limits.tiers)) if buckets else []
+        if buckets is not None and params.fill != "none":
+            found = await _filled(params, source, stored, buckets, found)
+    granularity = buckets.granularity if buckets else params.granularity or DEFAULTS[0]
+    return _encode(params, found, granularity.text)
+
+
+def _check_timezone(params: HistoryParams) -> None:
+    zone, granularity = params.timezone, params.granularity
+    if zone is None or zone.key == "UTC" or granularity is None or calendar.aligns(granularity):
+        return
+    raise BadRequestError(
+        f"timezone: has no effect on {granularity.text}; it aligns hours that divide a day, days, weeks and months"
     )
 
 
-def _buckets(
-    params: HistoryParams, stored: Row, raw_limit: timedelta, rollups: tuple[int, ...] = (300,)
-) -> Buckets | None:
-    """The buckets that a request speaks of; None if nothing is stored there to speak of.
+def _tells_range(params: HistoryParams) -> bool:
+    """Whether the request alone tells its buckets: what is stored can only make the range shorter."""
+    if params.start is None or params.end is None or params.fill != "none":
+        return False
+    return count(params.start, params.end, params.granularity or DEFAULTS[0], params.timezone) <= MAX_POINTS
 
-    `stored`: first, last and raw_from of what is asked for; `rollups`: the base buckets, in s, that outlive raw rows.
-    """
-    start = params.start or stored["first"]
-    end = params.end or (stored["last"] and stored["last"] + _TICK)
-    raw_from = stored["raw_from"]
-    if params.granularity and base_seconds(params.granularity) not in rollups and raw_from:
-        start = _since_raw(params, start, raw_from)
-    if start is None or end is None or start >= end:
+
+def _cut(params: HistoryParams, stored: Stored, limits: Limits) -> Buckets | None:
+    """The buckets of the range asked for, cut to what is stored and to now; None: nothing is there."""
+    if stored.first is None or stored.last is None:
         return None
-    return choose(params, start, end, raw_limit)
+    start = max(params.start or stored.first, stored.first)
+    end = min(params.end or stored.last, stored.now)
+    return choose(params, start, end, limits) if start < end else None
 
 
-def _since_raw(params: HistoryParams, start: datetime | None, raw_from: datetime) -> datetime | None:
-    if params.start is not None and params.start < raw_from:
-        assert params.granularity is not None  # noqa: S101 only called with one
-        raise BadRequestError(
-            f"start: granularity {params.granularity.text} reads raw data, which starts at "
-            f"{raw_from:%Y-%m-%dT%H:%M:%SZ}; ask from there on, or for a multiple of 5m"
-        )
-    return start and max(start, raw_from)
-
-
-def _answer(params: HistoryParams, buckets: Buckets | None, rows: list[Row]) -> Response:
-    if buckets is None:
-        return _encode(params, [], (params.granularity or DEFAULTS[0]).text)
-    found = filled(
-        points(rows, buckets),
-        buckets,
-        params.fill,
-        open_start=params.start is None,
-        open_end=params.end is None,
-    )
-    return _encode(params, found, buckets.granularity.text)
+async def _filled(
+    params: HistoryParams, source: Source, stored: Stored, buckets: Buckets, found: list[Point]
+) -> list[Point]:
+    """With a point for every bucket from the first stored one until now, or to the last with data if `end` was open."""
+    before = None
+    if params.fill == "locf" and (not found or found[0].timestamp > buckets.start):
+        before = await source.before(buckets.start)
+    until = stored.now
+    if params.end is None:
+        if not found:
+            return []
+        until = found[-1].timestamp + _US
+    return filled(found, buckets, params.fill, before, until)
 
 
 def _encode(params: HistoryParams, found: list[Point], granularity: str) -> Response:
@@ -105,5 +107,9 @@ def _encode(params: HistoryParams, found: list[Point], granularity: str) -> Resp
     if params.format == "json":
         return json(HistoryResponse(found, granularity), headers=headers)
     rows = (msgspec.structs.astuple(point) for point in found)
-    table = ((point[0].strftime("%Y-%m-%dT%H:%M:%SZ"), *point[1:]) for point in rows)
+    table = ((_iso(point[0]), *point[1:]) for point in rows)
     return csv_table(COLUMNS, table, headers)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,210 +1,234 @@
--- Histories. What each number means: docs/architecture.md, "Meaning of the numbers".
---
--- Each is one statement, hence one snapshot. Rollups are read for buckets before the watermark that are not
--- dirty; raw rows for everything from the watermark on, and for dirty buckets, except before raw_from, where they
--- are gone. Scalar subqueries let the executor leave out partitions; LATERAL makes it use the indexes.
--- All of them return start, used_kw, shed_kw, requested_kw, event_id, ven_count, bases (base buckets with data).
+-- Histories of a VEN and of a load, and what the network's are made of. What each number means: docs/architecture.md,
+-- "Meaning of the numbers". Each is one statement, hence one moment: rollups up to the watermark, raw rows from there
+-- to now, and raw rows where late readings wait to be counted. Scalar subqueries let the executor leave out partitions.
 
--- name: network_5m
--- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges
-WITH dirty AS MATERIALIZED (
-    SELECT DISTINCT bucket
-    FROM dirty_buckets
-    WHERE bucket >= greatest($1::timestamptz, (SELECT raw_from FROM rollup_state))
-      AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-), vens AS (
-    SELECT d.bucket, t.*
-    FROM dirty d
-    JOIN LATERAL (
-        SELECT avg(used_power_kw) AS used_kw, avg(shed_power_kw) AS shed_kw,
-               avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL) AS requested_kw,
-               max(event_id) AS event_id
-        FROM ven_telemetry
-        WHERE ts >= d.bucket AND ts < d.bucket + interval '5 minutes'
-        GROUP BY ven_id
-    ) AS t ON true
-    UNION ALL
-    SELECT date_bin('5 minutes', ts, '1970-01-01 00:00:00+00'), avg(used_power_kw), avg(shed_power_kw),
-           avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL), max(event_id)
-    FROM ven_telemetry
-    WHERE ts >= greatest($1::timestamptz, (SELECT watermark FROM rollup_state)) AND ts < $2::timestamptz
-    GROUP BY 1, ven_id
-), base AS (
-    SELECT bucket, used_kw, shed_kw, requested_kw, event_id, ven_count::float8 AS ven_count
-    FROM network_power_5m
-    WHERE bucket >= $1::timestamptz AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-      AND bucket NOT IN (SELECT bucket FROM dirty)
-    UNION ALL
-    SELECT bucket, sum(used_kw), sum(shed_kw), sum(requested_kw), max(event_id), count(*)::float8
-    FROM vens
-    GROUP BY bucket
+-- name: piece_sums
+-- Fragment. Of a reading (or sample) that speaks, from `a` to `b` us after its time.
+energy(used_kw, b) - energy(used_kw, a) AS used_uwh,
+energy(shed_kw, b) - energy(shed_kw, a) AS shed_uwh,
+coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
+(b - a)::bigint AS covered_us,
+CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us
+
+-- name: sums
+sum(used_uwh)::bigint AS used_uwh, sum(shed_uwh)::bigint AS shed_uwh, sum(requested_uwh)::bigint AS requested_uwh,
+sum(covered_us)::bigint AS covered_us, sum(event_us)::bigint AS event_us, max(event_id) AS event_id
+
+-- name: now
+-- Nothing speaks beyond now; a watermark is never beyond it either.
+greatest(now(), (SELECT watermark FROM rollup_state))
+
+-- name: cut
+-- Fragment. `spans`: readings with what follows them in their stretch; cut at base buckets of {base}.
+pieces AS (
+    SELECT bucket, {piece_sums}, CASE WHEN ts >= bucket AND ts >= first THEN event_id END AS event_id
+    FROM (
+        SELECT *, us_between(ts, greatest(starts, bucket)) AS a, us_between(ts, least(ends, bucket + {base})) AS b
+        FROM (
+            SELECT *, generate_series(date_bin({base}, starts, '1970-01-01 00:00:00+00'),
+                                      ends - interval '1 microsecond', {base}) AS bucket
+            FROM (SELECT *, greatest(ts, first) AS starts, least(next_ts, until, last) AS ends FROM spans) AS limited
+            WHERE ends > starts
+        ) AS cut
+    ) AS measured
 )
-SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, avg(used_kw) AS used_kw, avg(shed_kw) AS shed_kw,
-       avg(requested_kw) AS requested_kw, max(event_id) AS event_id, avg(ven_count) AS ven_count, count(*) AS bases
+
+-- name: stretches
+-- Fragment. Where raw rows are read: base buckets that late readings change, and all from the tier's end to now.
+closed AS MATERIALIZED (
+    SELECT CASE WHEN isfinite({watermark}) THEN date_bin({base}, {watermark}, '1970-01-01 00:00:00+00')
+                ELSE '-infinity' END AS until
+    FROM rollup_state
+), late AS MATERIALIZED (
+    SELECT DISTINCT generate_series(date_bin({base}, ts, '1970-01-01 00:00:00+00'),
+                                    ts + (SELECT max(hold) FROM holds), {base}) AS bucket
+    FROM {late}
+    WHERE ven_id = $5::text AND ts < least($2::timestamptz, (SELECT until FROM closed))
+      AND ts >= $1::timestamptz - (SELECT max(hold) FROM holds)
+      AND ts >= (SELECT raw_from FROM rollup_state)
+), stretches AS (
+    SELECT bucket AS first, bucket + {base} AS last
+    FROM late
+    WHERE bucket >= $1::timestamptz AND bucket < least($2::timestamptz, (SELECT until FROM closed))
+    UNION ALL
+    SELECT greatest($1::timestamptz, until), least($2::timestamptz, {now}) FROM closed
+    WHERE greatest($1::timestamptz, until) < least($2::timestamptz, {now})
+)
+
+-- name: grouped
+-- Fragment. Sums of base buckets as sums of the buckets asked for; {now} tells how long the open one is so far.
+SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, {sums}, {now} AS now
 FROM base
 GROUP BY 1
 ORDER BY 1
 
--- name: network_1m
--- $1, $2: from, until; $3 interval: width of a bucket. Dirty marks speak of 5-minute buckets.
-WITH dirty AS MATERIALIZED (
-    SELECT DISTINCT bucket
-    FROM dirty_buckets
-    WHERE bucket > greatest($1::timestamptz, (SELECT raw_from FROM rollup_state)) - interval '5 minutes'
-      AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-), vens AS (
-    SELECT t.*
-    FROM dirty d
+-- name: ven_readings
+-- Fragment.
+spans AS (
+    SELECT s.first, s.last, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
+           CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END AS requested_kw, t.event_id,
+           t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
+    FROM stretches s
     JOIN LATERAL (
-        SELECT date_bin('1 minute', ts, '1970-01-01 00:00:00+00') AS bucket,
-               avg(used_power_kw) AS used_kw, avg(shed_power_kw) AS shed_kw,
-               avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL) AS requested_kw,
-               max(event_id) AS event_id
-        FROM ven_telemetry
-        WHERE ts >= greatest(d.bucket, $1::timestamptz)
-          AND ts < least(d.bucket + interval '5 minutes', $2::timestamptz)
-        GROUP BY 1, ven_id
+        SELECT * FROM ven_telemetry r
+        WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last
     ) AS t ON true
-    UNION ALL
-    SELECT date_bin('1 minute', ts, '1970-01-01 00:00:00+00'), avg(used_power_kw), avg(shed_power_kw),
-           avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL), max(event_id)
-    FROM ven_telemetry
-    WHERE ts >= greatest($1::timestamptz, (SELECT watermark FROM rollup_state)) AND ts < $2::timestamptz
-    GROUP BY 1, ven_id
-), base AS (
-    SELECT bucket, used_kw, shed_kw, requested_kw, event_id, ven_count::float8 AS ven_count
-    FROM network_power_1m
-    WHERE bucket >= $1::timestamptz AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-      AND date_bin('5 minutes', bucket, '1970-01-01 00:00:00+00') NOT IN (SELECT bucket FROM dirty)
-    UNION ALL
-    SELECT bucket, sum(used_kw), sum(shed_kw), sum(requested_kw), max(event_id), count(*)::float8
-    FROM vens
-    GROUP BY bucket
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 )
-SELECT date_bin($3::interval, bucket, '1970-01-01 00:00:00+00') AS start, avg(used_kw) AS used_kw,
-       avg(shed_kw) AS shed_kw, avg(requested_kw) AS requested_kw, max(event_id) AS event_id,
-       avg(ven_count) AS ven_count, count(*) AS bases
-FROM base
+
+-- name: load_samples
+-- Fragment. A sample speaks until its VEN's next list of loads, whether that names the load or not.
+lists AS (
+    SELECT s.first, s.last, t.ts, t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
+    FROM stretches s
+    JOIN LATERAL (
+        SELECT ts FROM ven_telemetry r
+        WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last AND r.lists_loads
+    ) AS t ON true
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+), spans AS (
+    SELECT l.*, x.used_power_kw AS used_kw, coalesce(x.shed_power_kw, 0) AS shed_kw,
+           NULL::double precision AS requested_kw, NULL::text AS event_id
+    FROM lists l
+    JOIN LATERAL (
+        SELECT used_power_kw, shed_power_kw FROM ven_load_samples s
+        WHERE s.ven_id = $5::text AND s.ts = l.ts AND s.load_id = $6::text
+    ) AS x ON true
+)
+
+-- name: ven_tier
+-- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges; $5: VEN
+WITH {stretches}, {ven_readings}, {cut}, base AS (
+    SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
+    FROM {table}
+    WHERE ven_id = $5::text AND bucket >= $1::timestamptz
+      AND bucket < least($2::timestamptz, (SELECT until FROM closed)) AND bucket NOT IN (SELECT bucket FROM late)
+    UNION ALL
+    SELECT * FROM pieces
+)
+{grouped}
+
+-- name: ven_raw
+-- $1, $2: from, until; $3 interval: width of a bucket; $4: null; $5: VEN
+WITH stretches AS (SELECT $1::timestamptz AS first, least($2::timestamptz, {now}) AS last), {ven_readings}, {cut},
+base AS (SELECT * FROM pieces)
+{grouped}
+
+-- name: load_tier
+-- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges; $5: VEN; $6: load
+WITH {stretches}, {load_samples}, {cut}, base AS (
+    SELECT bucket, used_uwh, shed_uwh, 0::bigint AS requested_uwh, covered_us, 0::bigint AS event_us, NULL::text AS event_id
+    FROM {table}
+    WHERE ven_id = $5::text AND load_id = $6::text AND bucket >= $1::timestamptz
+      AND bucket < least($2::timestamptz, (SELECT until FROM closed)) AND bucket NOT IN (SELECT bucket FROM late)
+    UNION ALL
+    SELECT * FROM pieces
+)
+{grouped}
+
+-- name: load_raw
+-- $1, $2: from, until; $3 interval: width of a bucket; $4: null; $5: VEN; $6: load
+WITH stretches AS (SELECT $1::timestamptz AS first, least($2::timestamptz, {now}) AS last), {load_samples}, {cut},
+base AS (SELECT * FROM pieces)
+{grouped}
+
+-- name: network_tier
+-- $1, $2: from, until, which the tier reaches; $3 interval: width of a bucket; $4 timestamptz[]: or its edges
+SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, {sums}
+FROM {table}
+WHERE bucket >= $1::timestamptz AND bucket < $2::timestamptz AND covered_us > 0
 GROUP BY 1
 ORDER BY 1
 
 -- name: network_raw
--- $1, $2: from, until; $3 interval: width of a bucket, which is its own base
-SELECT bucket AS start, sum(used_kw) AS used_kw, sum(shed_kw) AS shed_kw, sum(requested_kw) AS requested_kw,
-       max(event_id) AS event_id, count(*)::float8 AS ven_count, 1 AS bases
-FROM (
-    SELECT date_bin($3::interval, ts, '1970-01-01 00:00:00+00') AS bucket,
-           avg(used_power_kw) AS used_kw, avg(shed_power_kw) AS shed_kw,
-           avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL) AS requested_kw,
-           max(event_id) AS event_id
-    FROM ven_telemetry
-    WHERE ts >= $1::timestamptz AND ts < $2::timestamptz
-    GROUP BY 1, ven_id
-) AS vens
-GROUP BY bucket
-ORDER BY bucket
-
--- name: ven_5m
--- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges; $5: VEN
-WITH dirty AS MATERIALIZED (
-    SELECT DISTINCT bucket
-    FROM dirty_buckets
-    WHERE ven_id = $5::text
-      AND bucket >= greatest($1::timestamptz, (SELECT raw_from FROM rollup_state))
-      AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-), base AS (
-    SELECT bucket, used_sum_kw / readings AS used_kw, shed_sum_kw / readings AS shed_kw, requested_kw, event_id
-    FROM ven_power_5m
-    WHERE ven_id = $5::text
-      AND bucket >= $1::timestamptz AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-      AND bucket NOT IN (SELECT bucket FROM dirty)
+-- $1, $2: from, until; $3 interval: width of a bucket; $4: null. The last reading before $1 is found by its VEN's key.
+WITH readings AS (
+    SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, t.requested_reduction_kw, t.event_id
+    FROM ven_telemetry t
+    WHERE t.ts >= $1::timestamptz AND t.ts < least($2::timestamptz, {now})
     UNION ALL
-    SELECT d.bucket, t.*
-    FROM dirty d
+    SELECT v.ven_id, t.ts, t.used_power_kw, t.shed_power_kw, t.requested_reduction_kw, t.event_id
+    FROM vens v
     JOIN LATERAL (
-        SELECT avg(used_power_kw), avg(shed_power_kw),
-               avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL), max(event_id)
-        FROM ven_telemetry
-        WHERE ven_id = $5::text AND ts >= d.bucket AND ts < d.bucket + interval '5 minutes'
-        HAVING count(*) > 0
+        SELECT * FROM ven_telemetry r
+        WHERE r.ven_id = v.ven_id AND r.ts < $1::timestamptz AND r.ts >= $1::timestamptz - (SELECT max(hold) FROM holds)
+        ORDER BY r.ts DESC LIMIT 1
     ) AS t ON true
+), spans AS (
+    SELECT r.ven_id, r.ts, r.used_kw, r.shed_kw, r.event_id, t.until, $1::timestamptz AS first,
+           least($2::timestamptz, {now}) AS last,
+           CASE WHEN r.event_id IS NOT NULL THEN coalesce(r.requested_reduction_kw, 0) END AS requested_kw,
+           lead(r.ts) OVER (PARTITION BY r.ven_id ORDER BY r.ts) AS next_ts
+    FROM readings r
+    JOIN LATERAL (SELECT r.ts + h.hold AS until FROM hold_spans h WHERE r.ts >= h.since AND r.ts < h.before) AS t ON true
+), {cut}, base AS (SELECT * FROM pieces)
+{grouped}
+
+-- name: network_live
+-- $1: the dashboard's midnight, before which today is not -> by minute, the network from T0, where every tier ends, to
+-- now; and in every row: T0, now, the energy of today before T0, where the network and each tier begin
+WITH state AS MATERIALIZED (
+    SELECT watermark, first_at, greatest(raw_from, 'epoch') AS raw_from, greatest(fine_from, 'epoch') AS fine_from,
+           greatest(coarse_from, 'epoch') AS coarse_from, {now} AS now,
+           CASE WHEN isfinite(watermark) THEN date_bin('15 minutes', watermark, '1970-01-01 00:00:00+00')
+                ELSE 'epoch' END AS t0
+    FROM rollup_state
+), seen AS MATERIALIZED (
+    SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
+           CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END AS requested_kw, t.event_id,
+           t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS next_ts,
+           row_number() OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS number
+    FROM ven_telemetry t
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    WHERE t.ts >= (SELECT watermark FROM state) AND t.ts < (SELECT now FROM state)
+), spans AS (
+    SELECT ts, used_kw, shed_kw, requested_kw, event_id, until, next_ts,
+           (SELECT watermark FROM state) AS first, (SELECT now FROM state) AS last
+    FROM seen
     UNION ALL
-    SELECT date_bin('5 minutes', ts, '1970-01-01 00:00:00+00'), avg(used_power_kw), avg(shed_power_kw),
-           avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL), max(event_id)
-    FROM ven_telemetry
-    WHERE ven_id = $5::text
-      AND ts >= greatest($1::timestamptz, (SELECT watermark FROM rollup_state)) AND ts < $2::timestamptz
-    GROUP BY 1
+    SELECT o.ts, o.used_kw, o.shed_kw, o.requested_kw, NULL, o.until, s.ts,
+           (SELECT watermark FROM state), (SELECT now FROM state)
+    FROM ven_open o
+    LEFT JOIN (SELECT ven_id, ts FROM seen WHERE number = 1) AS s ON s.ven_id = o.ven_id
+    WHERE o.until > (SELECT watermark FROM state)
+), {cut}, minutes AS (
+    SELECT bucket, {sums}
+    FROM (
+        SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id FROM network_power_1m
+        WHERE bucket >= (SELECT t0 FROM state)
+        UNION ALL
+        SELECT * FROM pieces
+    ) AS parts
+    GROUP BY bucket
 )
-SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, avg(used_kw) AS used_kw, avg(shed_kw) AS shed_kw,
-       avg(requested_kw) AS requested_kw, max(event_id) AS event_id, NULL AS ven_count, count(*) AS bases
-FROM base
-GROUP BY 1
-ORDER BY 1
+SELECT m.*, s.t0, s.now, s.raw_from, s.fine_from, s.coarse_from,
+       least(s.first_at, (SELECT min(ts) FROM seen), (SELECT min(ts) FROM late_readings)) AS first_at,
+       (SELECT coalesce(sum(used_uwh), 0)::bigint FROM network_power_15m
+        WHERE bucket >= $1::timestamptz AND bucket < s.t0) AS today_uwh
+FROM state s
+LEFT JOIN minutes m ON true
+ORDER BY m.bucket
 
--- name: ven_raw
--- $1, $2: from, until; $3 interval: width of a bucket; $4 interval: of its base buckets; $5: VEN
-SELECT date_bin($3::interval, bucket, '1970-01-01 00:00:00+00') AS start, avg(used_kw) AS used_kw,
-       avg(shed_kw) AS shed_kw, avg(requested_kw) AS requested_kw, max(event_id) AS event_id, NULL AS ven_count,
-       count(*) AS bases
-FROM (
-    SELECT date_bin($4::interval, ts, '1970-01-01 00:00:00+00') AS bucket,
-           avg(used_power_kw) AS used_kw, avg(shed_power_kw) AS shed_kw,
-           avg(requested_reduction_kw) FILTER (WHERE event_id IS NOT NULL) AS requested_kw,
-           max(event_id) AS event_id
-    FROM ven_telemetry
-    WHERE ven_id = $5::text AND ts >= $1::timestamptz AND ts < $2::timestamptz
-    GROUP BY 1
-) AS base
-GROUP BY 1
-ORDER BY 1
+-- name: network_before
+-- $1 -> the network's last point of 15 minutes with something covered before then
+SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
+FROM network_power_15m
+WHERE bucket < $1::timestamptz AND covered_us > 0
+ORDER BY bucket DESC
+LIMIT 1
 
--- name: load_5m
--- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges; $5: VEN; $6: load
-WITH dirty AS MATERIALIZED (
-    SELECT DISTINCT bucket
-    FROM dirty_buckets
-    WHERE ven_id = $5::text
-      AND bucket >= greatest($1::timestamptz, (SELECT raw_from FROM rollup_state))
-      AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-), base AS (
-    SELECT bucket, used_sum_kw / readings AS used_kw, shed_sum_kw / readings AS shed_kw
-    FROM load_power_5m
-    WHERE ven_id = $5::text AND load_id = $6::text
-      AND bucket >= $1::timestamptz AND bucket < least($2::timestamptz, (SELECT watermark FROM rollup_state))
-      AND bucket NOT IN (SELECT bucket FROM dirty)
-    UNION ALL
-    SELECT d.bucket, s.*
-    FROM dirty d
-    JOIN LATERAL (
-        SELECT avg(used_power_kw), avg(coalesce(shed_power_kw, 0))
-        FROM ven_load_samples
-        WHERE ven_id = $5::text AND load_id = $6::text AND ts >= d.bucket AND ts < d.bucket + interval '5 minutes'
-        HAVING count(*) > 0
-    ) AS s ON true
-    UNION ALL
-    SELECT date_bin('5 minutes', ts, '1970-01-01 00:00:00+00'), avg(used_power_kw), avg(coalesce(shed_power_kw, 0))
-    FROM ven_load_samples
-    WHERE ven_id = $5::text AND load_id = $6::text
-      AND ts >= greatest($1::timestamptz, (SELECT watermark FROM rollup_state)) AND ts < $2::timestamptz
-    GROUP BY 1
-)
-SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, avg(used_kw) AS used_kw, avg(shed_kw) AS shed_kw,
-       NULL AS requested_kw, NULL AS event_id, NULL AS ven_count, count(*) AS bases
-FROM base
-GROUP BY 1
-ORDER BY 1
+-- name: ven_before
+-- $1; $2: VEN -> the same of a VEN
+SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
+FROM ven_power_15m
+WHERE ven_id = $2::text AND bucket < $1::timestamptz
+ORDER BY bucket DESC
+LIMIT 1
 
--- name: load_raw
--- $1, $2: from, until; $3 interval: width of a bucket; $4 interval: of its base buckets; $5: VEN; $6: load
-SELECT date_bin($3::interval, bucket, '1970-01-01 00:00:00+00') AS start, avg(used_kw) AS used_kw,
-       avg(shed_kw) AS shed_kw, NULL AS requested_kw, NULL AS event_id, NULL AS ven_count, count(*) AS bases
-FROM (
-    SELECT date_bin($4::interval, ts, '1970-01-01 00:00:00+00') AS bucket, avg(used_power_kw) AS used_kw,
-           avg(coalesce(shed_power_kw, 0)) AS shed_kw
-    FROM ven_load_samples
-    WHERE ven_id = $5::text AND load_id = $6::text AND ts >= $1::timestamptz AND ts < $2::timestamptz
-    GROUP BY 1
-) AS base
-GROUP BY 1
-ORDER BY 1
+-- name: load_before
+-- $1; $2: VEN; $3: load -> the same of a load
+SELECT bucket, used_uwh, shed_uwh, 0::bigint AS requested_uwh, covered_us, 0::bigint AS event_us, NULL::text AS event_id
+FROM load_power_15m
+WHERE ven_id = $2::text AND load_id = $3::text AND bucket < $1::timestamptz
+ORDER BY bucket DESC
+LIMIT 1

@@ -16,16 +16,27 @@ Fill = Literal["none", "null", "locf"]
 
 HISTORY_PARAMS = ("start", "end", "granularity", "timezone", "fill", "format")
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Months are 30 days here: enough to tell whether a range fits.
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "mo": 30 * 86400}
 _MAX_WIDTH_SECONDS = 3660 * 86400
-_GRANULARITY = re.compile(r"([1-9]\d{0,9})([smhd])", re.ASCII)
+_GRANULARITY = re.compile(r"([1-9]\d{0,9})(s|mo|m|h|d|w)", re.ASCII)
 
 
 class Granularity(Struct, frozen=True):
-    """The width of a bucket in s, and how the client wrote it."""
+    """The width of a bucket: so many of a unit (s, m, h, d, w, mo)."""
 
-    seconds: int
-    text: str
+    count: int
+    unit: str
+
+    @property
+    def seconds(self) -> int:
+        """Its length in s; of months, about."""
+        return self.count * _UNITS[self.unit]
+
+    @property
+    def text(self) -> str:
+        """As a client writes it."""
+        return f"{self.count}{self.unit}"
 
 
 class HistoryParams(Struct, frozen=True, kw_only=True):
@@ -56,23 +67,26 @@ def history_params(request: Request) -> HistoryParams:
 
 
 def parse_granularity(text: str) -> Granularity:
-    """`<n>s|m|h|d`; raises BadRequestError."""
+    """`<n>s|m|h|d|w|mo`; raises BadRequestError."""
     match = _GRANULARITY.fullmatch(text)
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not 1 <= seconds <= _MAX_WIDTH_SECONDS:
+    found = Granularity(int(match[1]), match[2]) if match else None
+    if found is None or found.seconds > _MAX_WIDTH_SECONDS:
         longest = timedelta(seconds=_MAX_WIDTH_SECONDS).days
         raise BadRequestError(
-            f"granularity: {shown(text)} is not <n>s, <n>m, <n>h or <n>d, from 1s to {longest}d, such as 15m"
+            f"granularity: {shown(text)} is not <n>s, <n>m, <n>h, <n>d, <n>w or <n>mo, "
+            f"from 1s to {longest}d, such as 15m"
         )
-    return Granularity(seconds, text)
+    return found
 
 
 def _timezone(text: str) -> ZoneInfo:
-    if text not in _timezones():
+    name = _timezones().get(text.lower())
+    if name is None:
         raise BadRequestError(f"timezone: {shown(text)} is not an IANA time zone, such as Europe/Berlin")
-    return ZoneInfo(text)
+    return ZoneInfo(name)
 
 
 @cache
-def _timezones() -> set[str]:
-    return available_timezones()
+def _timezones() -> dict[str, str]:
+    """Every IANA name, by its lower case."""
+    return {name.lower(): name for name in available_timezones()}

@@ -1,19 +1,46 @@
-"""Rows of a history query as the points of an answer. Powers in kW, energies in kWh, rounded to 3 decimals."""
+"""Sums of energy and covered time as the points of an answer. docs/architecture.md, "Meaning of the numbers"."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from api.telemetry.buckets import Buckets
 from api.telemetry.params import Fill
-from api.telemetry.queries import Row
-from api.web.figures import rounded, rounded_or_none
+from api.web.figures import rounded
+
+_US = timedelta(microseconds=1)
+_UWH_OF_KWH = 1_000_000_000
+
+
+class Sums(NamedTuple):
+    """What a stretch of time holds: energies in uWh (1e-9 kWh), covered times in us, the greatest event's id."""
+
+    used_uwh: int
+    shed_uwh: int
+    requested_uwh: int
+    covered_us: int
+    event_us: int
+    event_id: str | None
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Both stretches together."""
+        ids = [each for each in (self.event_id, other.event_id) if each is not None]
+        return Sums(
+            self.used_uwh + other.used_uwh,
+            self.shed_uwh + other.shed_uwh,
+            self.requested_uwh + other.requested_uwh,
+            self.covered_us + other.covered_us,
+            self.event_us + other.event_us,
+            max(ids, default=None),
+        )
 
 
 class Point(Struct, frozen=True, rename="camel"):
-    """One bucket. eventId and requestedReductionKw: None outside an event; venCount: of the network alone."""
+    """One bucket: mean powers in kW, energy in kWh. eventId, requestedReductionKw: None outside an event; venCount: of
+    the network alone; coverage: the part of the bucket so far that readings speak for, of VENs and loads."""
 
     timestamp: datetime
     used_power_kw: float | None = None
@@ -22,6 +49,7 @@ class Point(Struct, frozen=True, rename="camel"):
     event_id: str | None = None
     requested_reduction_kw: float | None = None
     ven_count: float | int | None = None
+    coverage: float | None = None
 
 
 class HistoryResponse(Struct, frozen=True):
@@ -34,58 +62,72 @@ class HistoryResponse(Struct, frozen=True):
 COLUMNS = tuple(field.encode_name for field in msgspec.structs.fields(Point))
 
 
+def kilowatts(uwh: int, us: int) -> float:
+    """Mean power in kW of an energy in uWh over us."""
+    return rounded(uwh * 3.6 / us)
+
+
+def kilowatt_hours(uwh: int) -> float:
+    """Energy in kWh; its 9 decimals are whole uWh."""
+    return uwh / _UWH_OF_KWH + 0.0
+
+
 def rounded_count(mean: float) -> float | int:
     """A mean of counts as it is answered: 24.5, but 25."""
     shown = rounded(mean)
     return int(shown) if shown.is_integer() else shown
 
 
-def points(rows: Iterable[Row], buckets: Buckets) -> list[Point]:
-    """A point for each row. Its energy: mean power over the time of its base buckets that have data."""
-    base_hours = buckets.base.total_seconds() / 3600
-    return [
-        Point(
-            start,
-            rounded(used),
-            rounded(shed),
-            rounded(used * bases * base_hours),
-            event_id,
-            rounded_or_none(requested),
-            None if vens is None else rounded_count(vens),
-        )
-        for start, used, shed, requested, event_id, vens, bases in rows
-    ]
+def ven_point(start: datetime, end: datetime, sums: Sums) -> Point:
+    """The point of a VEN or a load: powers while readings speak. `end`: of the bucket so far."""
+    return Point(
+        start,
+        kilowatts(sums.used_uwh, sums.covered_us),
+        kilowatts(sums.shed_uwh, sums.covered_us),
+        kilowatt_hours(sums.used_uwh),
+        sums.event_id,
+        kilowatts(sums.requested_uwh, sums.covered_us) if sums.event_us else None,
+        None,
+        rounded(sums.covered_us / ((end - start) / _US)),
+    )
+
+
+def network_point(start: datetime, end: datetime, sums: Sums, first_at: datetime) -> Point:
+    """The point of the network: powers over the bucket, less what lies before the network's first reading."""
+    length = round((end - max(start, first_at)) / _US)
+    return Point(
+        start,
+        kilowatts(sums.used_uwh, length),
+        kilowatts(sums.shed_uwh, length),
+        kilowatt_hours(sums.used_uwh),
+        sums.event_id,
+        kilowatts(sums.requested_uwh, length) if sums.event_us else None,
+        rounded_count(sums.covered_us / length),
+    )
 
 
 def filled(
-    found: Sequence[Point], buckets: Buckets, fill: Fill, *, open_start: bool, open_end: bool
+    found: Sequence[Point], buckets: Buckets, fill: Fill, before: Point | None, until: datetime
 ) -> list[Point]:
-    """A point for every bucket; from the first with data and to the last where the request left that open.
+    """A point for every bucket that begins before `until`.
 
-    `null`: a bucket without data has nothing but its timestamp. `locf`: it has the power, the reduction
-    asked for, the event and the count of the last bucket with data, but no energy of its own (0).
+    `null`: a bucket without data has nothing but its timestamp. `locf`: it has the power, the reduction asked for, the
+    event and the count of the last one before it, but no energy of its own. `before`: the last one before the range.
     """
-    if fill == "none" or not found:
-        return list(found) if fill == "none" or open_start or open_end else _empty(buckets)
-    first = found[0].timestamp if open_start else buckets.start
-    last = found[-1].timestamp if open_end else buckets.end
-    starts = (start for start in buckets.starts() if first <= start <= last)
-    return list(_fill(found, starts, carry=fill == "locf"))
+    starts = (start for start, _ in buckets.spans() if start < until)
+    return list(_fill({point.timestamp: point for point in found}, starts, before, carry=fill == "locf"))
 
 
-def _empty(buckets: Buckets) -> list[Point]:
-    return [Point(start) for start in buckets.starts()]
-
-
-def _fill(found: Sequence[Point], starts: Iterable[datetime], *, carry: bool) -> Iterator[Point]:
-    by_start = {point.timestamp: point for point in found}
-    last: Point | None = None
+def _fill(
+    found: Mapping[datetime, Point], starts: Iterable[datetime], last: Point | None, *, carry: bool
+) -> Iterator[Point]:
     for start in starts:
-        point = by_start.get(start)
+        point = found.get(start)
         if point is not None:
             last = point
             yield point
         elif carry and last is not None:
-            yield msgspec.structs.replace(last, timestamp=start, used_energy_kwh=0.0)
+            coverage = None if last.coverage is None else 0.0
+            yield msgspec.structs.replace(last, timestamp=start, used_energy_kwh=0.0, coverage=coverage)
         else:
             yield Point(start)

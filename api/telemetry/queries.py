@@ -7,21 +7,44 @@ import asyncpg
 
 from api.database import Database
 from api.telemetry.buckets import Buckets
-from shared.sql import load_blocks
+from shared.sql import compose, load_blocks
 
 Row = asyncpg.Record
 
-HISTORY_SQL = load_blocks(Path(__file__).with_name("history.sql"))
-SQL = load_blocks(Path(__file__).with_name("queries.sql"))
+_HISTORY = load_blocks(Path(__file__).with_name("history.sql"))
+_QUERIES = Path(__file__).with_name("queries.sql")
+SQL = load_blocks(_QUERIES, load_blocks(_QUERIES))
 
 
-async def network_range(database: Database) -> Row | None:
-    """first, last (UTC; None without data) and raw_from (None: no limit) of the network; None: no state row."""
-    return await database.fetchrow(SQL["network_range"])
+def _tiers(block: str, table: str, **fragments: str) -> dict[int, str]:
+    """A history for each tier that has rows of `table`, by its width in s."""
+    return {
+        width: compose(
+            _HISTORY[block],
+            {
+                **_HISTORY,
+                **fragments,
+                "table": f"{table}_{width // 60}m",
+                "base": f"interval '{width} seconds'",
+            },
+        )
+        for width in (900, 300, 60)
+    }
+
+
+def _raw(block: str) -> str:
+    return compose(_HISTORY[block], {**_HISTORY, "base": "$3::interval"})
+
+
+VEN_TIERS = _tiers("ven_tier", "ven_power", late="late_readings", watermark="watermark")
+LOAD_TIERS = _tiers("load_tier", "load_power", late="late_lists", watermark="loads_watermark")
+NETWORK_TIERS = _tiers("network_tier", "network_power")
+VEN_RAW, LOAD_RAW, NETWORK_RAW = _raw("ven_raw"), _raw("load_raw"), _raw("network_raw")
+NETWORK_LIVE = compose(_HISTORY["network_live"], {**_HISTORY, "base": "interval '1 minute'"})
 
 
 async def ven_range(database: Database, ven_id: str) -> Row | None:
-    """The same of a VEN; None: no such VEN."""
+    """first, last (None without data) of a VEN, and now; None: no such VEN."""
     return await database.fetchrow(SQL["ven_range"], ven_id)
 
 
@@ -30,35 +53,45 @@ async def load_range(database: Database, ven_id: str, load_id: str) -> Row | Non
     return await database.fetchrow(SQL["load_range"], ven_id, load_id)
 
 
-async def network_history(database: Database, buckets: Buckets) -> list[Row]:
-    """start, used_kw, shed_kw, requested_kw, event_id, ven_count, bases of each bucket with data."""
-    span = (buckets.start, buckets.end, buckets.width)
-    if buckets.base == timedelta(minutes=5):
-        return await database.fetch(HISTORY_SQL["network_5m"], *span, buckets.edges)
-    name = "network_1m" if buckets.base == timedelta(minutes=1) else "network_raw"
-    return await database.fetch(HISTORY_SQL[name], *span)
+async def bounds(database: Database) -> Row | None:
+    """raw_from, fine_from, coarse_from, loads_from: where raw rows and each tier begin; None: not migrated."""
+    return await database.fetchrow(SQL["bounds"])
 
 
-async def ven_history(database: Database, buckets: Buckets, ven_id: str) -> list[Row]:
-    """The same of a VEN, without ven_count."""
-    return await _history(database, "ven", buckets, ven_id)
+async def network_live(database: Database, midnight: datetime) -> list[Row]:
+    """What Live.Network holds: a row a minute, and the rest in every row."""
+    return await database.fetch(NETWORK_LIVE, midnight)
 
 
-async def load_history(database: Database, buckets: Buckets, ven_id: str, load_id: str) -> list[Row]:
-    """The same of a load, without ven_count, requested_kw and event_id."""
-    return await _history(database, "load", buckets, ven_id, load_id)
+async def network_tier(database: Database, buckets: Buckets, end: datetime, tier: int) -> list[Row]:
+    """start and sums of each bucket with something covered, before `end`."""
+    return await database.fetch(NETWORK_TIERS[tier], buckets.start, end, buckets.width, buckets.edges)
 
 
-async def _history(database: Database, of: str, buckets: Buckets, *ids: str) -> list[Row]:
-    span = (buckets.start, buckets.end, buckets.width)
-    if buckets.base == timedelta(minutes=5):
-        return await database.fetch(HISTORY_SQL[f"{of}_5m"], *span, buckets.edges, *ids)
-    return await database.fetch(HISTORY_SQL[f"{of}_raw"], *span, buckets.base, *ids)
+async def network_raw(database: Database, buckets: Buckets) -> list[Row]:
+    """start, sums and now of each bucket with something covered."""
+    return await database.fetch(NETWORK_RAW, buckets.start, buckets.end, buckets.width, buckets.edges)
 
 
-async def energy_since(database: Database, start: datetime, end: datetime) -> Row | None:
-    """used_kw and bases of the network from `start` until `end`, as one bucket; None without data."""
-    return await database.fetchrow(HISTORY_SQL["network_5m"], start, end, end - start, [start])
+async def ven_history(database: Database, buckets: Buckets, tier: int | None, ven_id: str) -> list[Row]:
+    """The same of a VEN; `tier`: width in s of the tier that is read, None: raw rows alone."""
+    statement = VEN_RAW if tier is None else VEN_TIERS[tier]
+    return await database.fetch(statement, buckets.start, buckets.end, buckets.width, buckets.edges, ven_id)
+
+
+async def load_history(
+    database: Database, buckets: Buckets, tier: int | None, ven_id: str, load_id: str
+) -> list[Row]:
+    """The same of a load."""
+    statement = LOAD_RAW if tier is None else LOAD_TIERS[tier]
+    return await database.fetch(
+        statement, buckets.start, buckets.end, buckets.width, buckets.edges, ven_id, load_id
+    )
+
+
+async def before(database: Database, of: str, moment: datetime, *ids: str) -> Row | None:
+    """bucket and sums of the last 15 minutes before `moment` of the network, a VEN or a load; None: there are none."""
+    return await database.fetchrow(_HISTORY[f"{of}_before"], moment, *ids)
 
 
 async def ven_loads(database: Database, ven_id: str) -> list[Row] | None:

@@ -1,73 +1,61 @@
 -- What the api asks of the database besides histories (history.sql).
---
--- Ranges: a bucket of a rollup counts up to its last microsecond, so `last` may lie behind the last reading by
--- less than 5 minutes. Each part is found at one end of an index.
-
--- name: network_range
--- → first, last: the range of stored data; raw_from: how far back raw rows reach (null: no limit)
-SELECT coalesce(
-           least((SELECT min(bucket) FROM network_power_5m), (SELECT min(bucket) FROM dirty_buckets)),
-           (SELECT min(t.ts)
-            FROM vens v
-            JOIN LATERAL (
-                SELECT ts FROM ven_telemetry
-                WHERE ven_id = v.ven_id AND ts >= (SELECT watermark FROM rollup_state)
-                ORDER BY ts LIMIT 1
-            ) AS t ON true)
-       ) AS first,
-       greatest(
-           (SELECT max(telemetry_ts) FROM vens),
-           (SELECT max(bucket) FROM network_power_5m) + interval '299.999999 seconds'
-       ) AS last,
-       CASE WHEN isfinite(raw_from) THEN raw_from END AS raw_from
-FROM rollup_state
 
 -- name: ven_range
--- $1: VEN → the same of one VEN; no row: no such VEN
-SELECT coalesce(
-           least(
-               (SELECT bucket FROM ven_power_5m WHERE ven_id = $1::text ORDER BY bucket LIMIT 1),
-               (SELECT min(bucket) FROM dirty_buckets WHERE ven_id = $1::text)
-           ),
+-- $1: VEN -> first, last: where what is stored of it begins and ends (null: nowhere), and now; no row: no such VEN
+SELECT least(
+           (SELECT bucket FROM ven_power_15m WHERE ven_id = $1::text ORDER BY bucket LIMIT 1),
+           (SELECT min(ts) FROM late_readings WHERE ven_id = $1::text),
            (SELECT ts FROM ven_telemetry
-            WHERE ven_id = $1::text AND ts >= (SELECT watermark FROM rollup_state)
+            WHERE ven_id = $1::text AND ts >= (SELECT {closed} FROM rollup_state)
             ORDER BY ts LIMIT 1)
        ) AS first,
        greatest(
-           v.telemetry_ts,
-           (SELECT bucket FROM ven_power_5m WHERE ven_id = $1::text ORDER BY bucket DESC LIMIT 1)
-               + interval '299.999999 seconds'
+           v.telemetry_ts + (SELECT max(hold) FROM holds),
+           (SELECT bucket FROM ven_power_15m WHERE ven_id = $1::text ORDER BY bucket DESC LIMIT 1)
+               + interval '15 minutes'
        ) AS last,
-       (SELECT CASE WHEN isfinite(raw_from) THEN raw_from END FROM rollup_state) AS raw_from
-FROM vens v
+       greatest(now(), s.watermark) AS now
+FROM vens v, rollup_state s
 WHERE v.ven_id = $1::text
 
 -- name: load_range
--- $1: VEN; $2: load → the same of one load, and `known`: whether the VEN ever named it; no row: no such VEN
-SELECT coalesce(
-           least(
-               (SELECT bucket FROM load_power_5m
-                WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket LIMIT 1),
-               (SELECT min(bucket) FROM dirty_buckets WHERE ven_id = $1::text)
-           ),
+-- $1: VEN; $2: load -> the same of one load, and `known`: whether the VEN ever named it; no row: no such VEN
+SELECT least(
+           (SELECT bucket FROM load_power_15m
+            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket LIMIT 1),
+           (SELECT min(ts) FROM late_lists WHERE ven_id = $1::text),
            (SELECT ts FROM ven_load_samples
-            WHERE ven_id = $1::text AND load_id = $2::text AND ts >= (SELECT watermark FROM rollup_state)
+            WHERE ven_id = $1::text AND load_id = $2::text AND ts >= (SELECT {loads_closed} FROM rollup_state)
             ORDER BY ts LIMIT 1)
        ) AS first,
        greatest(
            (SELECT ts FROM ven_load_samples
-            WHERE ven_id = $1::text AND load_id = $2::text AND ts >= (SELECT watermark FROM rollup_state)
-            ORDER BY ts DESC LIMIT 1),
-           (SELECT bucket FROM load_power_5m
-            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket DESC LIMIT 1)
-               + interval '299.999999 seconds',
-           (SELECT max(bucket) FROM dirty_buckets WHERE ven_id = $1::text) + interval '299.999999 seconds'
+            WHERE ven_id = $1::text AND load_id = $2::text AND ts >= (SELECT {loads_closed} FROM rollup_state)
+            ORDER BY ts DESC LIMIT 1) + (SELECT max(hold) FROM holds),
+           (SELECT bucket FROM load_power_15m
+            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket DESC LIMIT 1) + interval '15 minutes',
+           (SELECT max(ts) FROM late_lists WHERE ven_id = $1::text) + (SELECT max(hold) FROM holds)
        ) AS last,
-       (SELECT CASE WHEN isfinite(raw_from) THEN raw_from END FROM rollup_state) AS raw_from,
-       EXISTS (SELECT FROM ven_loads WHERE ven_id = $1::text AND load_id = $2::text)
-           OR EXISTS (SELECT FROM load_power_5m WHERE ven_id = $1::text AND load_id = $2::text) AS known
-FROM vens v
+       greatest(now(), s.watermark) AS now,
+       EXISTS (SELECT 1 FROM ven_loads WHERE ven_id = $1::text AND load_id = $2::text)
+           OR EXISTS (SELECT 1 FROM load_power_15m WHERE ven_id = $1::text AND load_id = $2::text) AS known
+FROM vens v, rollup_state s
 WHERE v.ven_id = $1::text
+
+-- name: bounds
+-- -> where raw rows and each tier begin; at the earliest at the Unix epoch
+SELECT greatest(raw_from, 'epoch') AS raw_from, greatest(fine_from, 'epoch') AS fine_from,
+       greatest(coarse_from, 'epoch') AS coarse_from, greatest(loads_from, 'epoch') AS loads_from
+FROM rollup_state
+
+-- name: closed
+-- Fragment. Where 15-minute rows of VENs end.
+CASE WHEN isfinite(watermark) THEN date_bin('15 minutes', watermark, '1970-01-01 00:00:00+00') ELSE watermark END
+
+-- name: loads_closed
+-- Fragment. Where those of loads do.
+CASE WHEN isfinite(loads_watermark) THEN date_bin('15 minutes', loads_watermark, '1970-01-01 00:00:00+00')
+     ELSE loads_watermark END
 
 -- name: ven_loads
 -- $1: VEN → its loads now; one row of nulls: it has none; no row: no such VEN

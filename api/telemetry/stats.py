@@ -6,6 +6,8 @@ from starlette.responses import Response
 
 from api.database import Database
 from api.telemetry import queries
+from api.telemetry.live import Live
+from api.telemetry.points import kilowatt_hours
 from api.telemetry.totals import Totals
 from api.web.errors import UnavailableError
 from api.web.figures import rounded, rounded_or_none
@@ -52,7 +54,7 @@ async def network(request: Request) -> Response:
         current_load_reduction_kw=rounded(fleet["shed_kw"]),
         network_efficiency=rounded_or_none(_ratio(100 * fleet["shed_kw"], fleet["requested_kw"])),
         average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["counted"])),
-        total_house_power_today=rounded(await totals.energy_today_kwh.get()),
+        total_house_power_today=kilowatt_hours((await service(request, Live).get()).today_uwh),
     )
     return json(stats)
 

@@ -22,6 +22,11 @@ INTERVAL_PARAMS = ("start", "end")
 # A "+" that was not written %2B arrives as a space.
 _LOST_PLUS = re.compile(r"(T\S*) (\d\d(?::?\d\d)?)$", re.ASCII)
 
+# Not 20260710, which is an ISO 8601 date.
+_NUMBER = re.compile(r"(?!\d{8}$)\d{1,14}(\.\d{1,9})?", re.ASCII)
+# Above this a number is in milliseconds.
+_MILLISECONDS_FROM = 1e11
+
 
 class Interval(Struct, frozen=True):
     """A span of time; None: open on that side."""
@@ -41,18 +46,29 @@ def interval(query: Mapping[str, str]) -> Interval:
 
 
 def parse_time(name: str, text: str) -> datetime:
-    """An ISO 8601 time as UTC; without an offset it is UTC already. Raises BadRequestError."""
+    """An ISO 8601 time as UTC, which it is already without an offset; or Unix seconds or milliseconds.
+
+    Raises BadRequestError.
+    """
     try:
-        given = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
+        given = _moment(text)
         aware = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
         raise BadRequestError(
             f"{name}: {shown(text)} is not an ISO 8601 time, "
-            "such as 2026-07-10T15:00:00Z or 2026-07-10T17:00:00+02:00"
+            "such as 2026-07-10T15:00:00Z or 2026-07-10T17:00:00+02:00, nor Unix seconds or milliseconds"
         ) from exc
     if not EARLIEST <= aware <= LATEST:
         raise BadRequestError(f"{name}: {shown(text)} is not between {EARLIEST.year} and {LATEST.year}")
     return aware
+
+
+def _moment(text: str) -> datetime:
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        seconds = number / 1000 if number > _MILLISECONDS_FROM else number
+        return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
 
 
 def one_of(name: str, text: str, words: tuple[str, ...]) -> str:

@@ -183,9 +183,11 @@ def _reading(
     event_id = reading.event_id = wire.event_id
     soc = reading.battery_soc = wire.battery_soc
     key = copy_format.key(ven_id, ts)
-    reading.row = copy_format.telemetry(key, used, shed, requested, event_id, soc, payload, received_at)
+    lists_loads = reading.lists_loads = reading.complete = wire.loads is not None
+    reading.row = copy_format.telemetry(
+        key, used, shed, requested, event_id, soc, payload, received_at, lists_loads
+    )
     loads = wire.loads or ()
-    reading.lists_loads = reading.complete = wire.loads is not None
     reading.description = describe(loads) if loads else None
     reading.sample_count = len(loads)
     reading.samples = copy_format.samples(key, loads)

@@ -1,7 +1,8 @@
 """What is stored, kept in shape by the one process that leads:
 
-leader: takes the lead, and what it does when
-rollup: closed buckets of raw rows → rollups; late rows → the same buckets again
-retention: what has outlived its days goes
-rebuild: `ecs-backend rollup --rebuild`, beside live ingest
+leader, lead: what it does when, and how it takes the lead; horizon: how far behind the clock it counts
+tick, loads: the watermarks move, and readings become sums; writers: whom that waits for; alone: one counts at a time
+late: readings that came too late are counted after all
+recount, history, rebuild: closed time counted again from raw rows
+retention: what has outlived its days goes; fragments: what the statements share
 """

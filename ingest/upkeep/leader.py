@@ -1,102 +1,100 @@
-"""One of the ingest processes leads: it makes partitions, rolls up and drops. Another takes over when it dies."""
+"""What the leading process does: partitions, counting, late readings, older history, retention; loads beside it."""
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
-import asyncpg
-
-from ingest.database import leader_connection
-from ingest.health import Asker, State
+from ingest.health import State
 from ingest.partitions import Partitions
-from ingest.upkeep import retention, rollup
-from shared import advisory_locks, db
-from shared.config import Database, Retention
+from ingest.upkeep import history, late, loads, retention, tick
+from ingest.upkeep.fragments import FRAGMENTS, SHARED
+from ingest.upkeep.horizon import Horizon
+from ingest.upkeep.lead import Lead
+from shared import advisory_locks
+from shared.config import Dashboard, Database, Retention
 from shared.db import Connection
 from shared.logs import get_logger
+from shared.sql import load_blocks
 
 log = get_logger(__name__)
 
-_TICK_SECONDS = 5.0
+SQL = load_blocks(Path(__file__).with_name("leader.sql"), FRAGMENTS)
+# Late readings and older history wait when the next tick is due.
+_TURN_SECONDS = 4.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
 _RAW_DAYS_AHEAD = 2
 _ROLLUP_MONTHS_AHEAD = 1
+# A late reading this close to the watermark was delayed, not kept back: the horizon learns from it.
+_JUST_LATE = timedelta(minutes=1)
 
 
 class Leader:
-    """Runs in every ingest process; works only while its session holds the advisory lock."""
+    """Runs in every ingest process; one of them counts VENs and the network, one counts loads."""
 
-    def __init__(self, settings: Database, keep: Retention, state: State) -> None:
-        self._settings = settings
+    def __init__(self, settings: Database, keep: Retention, dashboard: Dashboard, state: State) -> None:
         self._keep = keep
-        self._state = state
-        self._connection: Connection | None = None
-        self._leads = False
-        self._upkeep_at = 0.0
-        self._trim_at = 0.0
+        self._hold = timedelta(seconds=dashboard.ven_offline_after)
+        self._metrics = state.metrics
+        self._leads = [
+            Lead("count", advisory_locks.LEADER, settings, state.database, self._turn),
+            Lead("count loads", advisory_locks.LOADS_LEADER, settings, state.database, self._loads_turn),
+        ]
+        self._counter, self._load_counter, self._horizon = tick.Counter(), loads.LoadCounter(), Horizon()
+        self._backfill, self._loads_backfill = history.Backfill(history.VENS), history.Backfill(history.LOADS)
+        self._upkeep_at = self._trim_at = 0.0
 
     async def run(self) -> None:
         """Lead whenever nobody else does, until cancelled."""
-        try:
-            while True:
-                try:
-                    await self._tick()
-                    self._state.database.worked(Asker.LEADER)
-                except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
-                    if db.cancelled():
-                        raise asyncio.CancelledError from exc
-                    await self._stumble(exc)
-                await asyncio.sleep(_TICK_SECONDS)
-        finally:
-            if self._connection is not None:
-                self._connection.terminate()
+        async with asyncio.TaskGroup() as tasks:
+            for lead in self._leads:
+                tasks.create_task(lead.run(), name="lead")
 
-    async def _tick(self) -> None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection, self._leads = await leader_connection(self._settings), False
-        if not self._leads:
-            self._leads = await self._connection.fetchval(
-                "SELECT pg_try_advisory_lock($1)", advisory_locks.LEADER
-            )
-            self._upkeep_at = 0.0
-            if self._leads:
-                log.info("leading")
-        if self._leads:
-            await self._lead(self._connection)
-        await self._show(self._connection)
-
-    async def _lead(self, connection: Connection) -> None:
-        now = datetime.now(UTC)
-        upkeep = time.monotonic() >= self._upkeep_at
+    async def _turn(self, connection: Connection) -> None:
+        began = time.monotonic()
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        upkeep = began >= self._upkeep_at
         if upkeep:
             await make_partitions_ahead(connection, now)
-        await rollup.roll_up(connection, now)
-        if time.monotonic() >= self._trim_at:
-            self._trim_at = time.monotonic() + _TRIM_SECONDS
-            await self._trim(connection)
+        if await connection.fetchval(SQL["change_hold"], self._hold):
+            log.info("hold_changed", seconds=self._hold.total_seconds())
+        counted = await self._counter.advance(connection, now - timedelta(seconds=self._horizon.seconds))
+        self._metrics.tick_seconds.observe(time.monotonic() - began)
+        self._horizon.learn(await connection.fetchval(SQL["just_late"], _JUST_LATE), counted)
+        while time.monotonic() - began < _TURN_SECONDS and await late.redo(connection):
+            pass
+        while time.monotonic() - began < _TURN_SECONDS and await self._backfill.step(connection):
+            pass
+        await self._trim(connection)
         if upkeep:
             await retention.drop_expired(connection, now, self._keep)
             self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
+        await self._show(connection)
+
+    async def _loads_turn(self, connection: Connection) -> None:
+        began = time.monotonic()
+        while await self._load_counter.step(connection):
+            pass
+        while time.monotonic() - began < _TURN_SECONDS and await loads.redo(connection):
+            pass
+        while time.monotonic() - began < _TURN_SECONDS and await self._loads_backfill.step(connection):
+            pass
 
     async def _trim(self, connection: Connection) -> None:
+        if time.monotonic() < self._trim_at:
+            return
+        self._trim_at = time.monotonic() + _TRIM_SECONDS
         dropped = await retention.trim_dead_letters(connection)
         if dropped:
-            self._state.metrics.dead_letters_dropped.inc(dropped)
+            self._metrics.dead_letters_dropped.inc(dropped)
             await retention.reuse_dead_letters(connection)
 
     async def _show(self, connection: Connection) -> None:
-        watermark, dirty = await connection.fetchrow(rollup.SQL["progress"]) or (None, 0)
-        if watermark is not None:
-            self._state.metrics.rollup_lag.set(time.time() - watermark)
-        self._state.metrics.rollup_dirty.set(dirty)
-
-    async def _stumble(self, error: BaseException) -> None:
-        self._state.database.failed(Asker.LEADER, error)
-        # A fresh session: the lock is given up with the old one, and whoever is well may lead.
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        lag, waiting = await connection.fetchrow(SQL["progress"]) or (None, 0)
+        if lag is not None:
+            self._metrics.rollup_lag.set(lag)
+        self._metrics.rollup_dirty.set(waiting)
 
 
 async def make_partitions_ahead(connection: Connection, now: datetime) -> None:
@@ -104,4 +102,4 @@ async def make_partitions_ahead(connection: Connection, now: datetime) -> None:
     days = [now + timedelta(days=n) for n in range(-1, _RAW_DAYS_AHEAD + 1)]
     await Partitions().ensure(connection, [round(day.timestamp() * 1e6) for day in days])
     for month in range(_ROLLUP_MONTHS_AHEAD + 1):
-        await connection.execute(rollup.SQL["make_rollup_month"], now + timedelta(days=31 * month))
+        await connection.execute(SHARED["make_rollup_month"], now + timedelta(days=31 * month))

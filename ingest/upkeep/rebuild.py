@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from ingest.database import rebuild_connection
 from ingest.db_errors import explain
-from ingest.upkeep import rollup
+from ingest.upkeep import history
 from shared import config, db, logs
 from shared.commands import program
 from shared.errors import StartupError
@@ -41,7 +41,7 @@ async def _rebuild(settings: config.Database, start: datetime | None, end: datet
         try:
             with Progress() as progress:
                 task = progress.add_task("rebuilding rollups", total=1.0)
-                done = await rollup.rebuild(
+                done = await history.rebuild(
                     connection, start, end, lambda part: progress.update(task, completed=part)
                 )
         finally:

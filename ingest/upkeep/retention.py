@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ingest.upkeep import rollup
+from ingest.upkeep import late, loads
+from ingest.upkeep.writers import wait_for_writers
 from shared.config import Retention
 from shared.db import Connection
 from shared.logs import get_logger
@@ -13,6 +14,14 @@ log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("retention.sql"))
 
+# By the bound that says where they begin: the partitioned tables, and whether the network has tables of that width.
+TIERS = {
+    "fine_from": ("ven_power_5m", "load_power_5m"),
+    "coarse_from": ("ven_power_15m",),
+    "loads_from": ("load_power_15m",),
+}
+NETWORK = ("fine_from", "coarse_from")
+
 # Firmware gone wrong may send nothing but dead letters, thousands a second, and good messages need the disk too.
 DEAD_LETTERS_BYTES = 1024**3
 
@@ -20,15 +29,31 @@ DEAD_LETTERS_BYTES = 1024**3
 async def drop_expired(connection: Connection, now: datetime, settings: Retention) -> None:
     """Drop everything that is older at `now` than the settings keep it."""
     await drop_raw_days(connection, now - timedelta(days=settings.raw_retention_days))
-    rollups_until = now - timedelta(days=settings.rollup_retention_days)
-    loads_until = now - timedelta(days=settings.load_rollup_retention_days)
-    await _drop_partitions(connection, "ven_power_5m", rollups_until)
-    await _drop_partitions(connection, "load_power_5m", loads_until)
+    for bound, days in (
+        ("fine_from", settings.fine_rollup_retention_days),
+        ("coarse_from", settings.rollup_retention_days),
+        ("loads_from", settings.load_rollup_retention_days),
+    ):
+        await _drop_tiers(connection, bound, now - timedelta(days=days))
     letters_until = now - timedelta(days=settings.dead_letter_retention_days)
-    for name, until in (("delete_network", rollups_until), ("delete_dead_letters", letters_until)):
-        done = await connection.execute(SQL[name], until)
-        if done != "DELETE 0":
-            log.info("deleted_expired", query=name, rows=int(done.split()[-1]), before=until.isoformat())
+    done = await connection.execute(SQL["delete_dead_letters"], letters_until)
+    _say_deleted("dead letters", done, letters_until)
+
+
+async def _drop_tiers(connection: Connection, bound: str, until: datetime) -> None:
+    """Move a tier's bound, then drop what lies before it: whoever reads meanwhile reads what was there."""
+    begins: datetime = await connection.fetchval(SQL[f"move_{bound}"], until)
+    for table in TIERS[bound]:
+        await _drop_partitions(connection, table, begins)
+    if bound in NETWORK:
+        done = await connection.execute(SQL[f"delete_network_before_{bound}"], begins)
+        _say_deleted("network rollups", done, begins)
+
+
+def _say_deleted(what: str, done: str, before: datetime) -> None:
+    rows = int(done.split()[-1])
+    if rows:
+        log.info("deleted_expired", what=what, rows=rows, before=before.isoformat())
 
 
 async def trim_dead_letters(connection: Connection, limit: int = DEAD_LETTERS_BYTES) -> int:
@@ -48,17 +73,18 @@ async def reuse_dead_letters(connection: Connection) -> None:
 
 
 async def drop_raw_days(connection: Connection, until: datetime) -> None:
-    """Drop the raw partitions of days that ended by `until` and are rolled up.
+    """Drop the raw partitions of days that ended by `until` and are counted.
 
-    First writers stop taking rows that old, then whatever late rows there are go into the rollups, and
-    only then the days go: no row is dropped that a rollup does not hold.
+    First writers stop taking rows that old, then what came late is counted, and only then the days go. Raw rows of a
+    hold before `raw_from` stay, so that what is counted again from there on has what its VENs said before.
     """
     ends = await connection.fetchval(SQL["expired_days"], until)
     if ends is not None:
-        await connection.execute(SQL["move_raw_from"], ends)
-        await rollup.older_transactions_ended(connection)
-        while await connection.fetchval(SQL["dirty_before"], ends):
-            await rollup.redo_dirty(connection)
+        raw_from = await connection.fetchval(SQL["move_raw_from"], ends)
+        await wait_for_writers(connection)
+        while await connection.fetchval(SQL["late_before"], raw_from):
+            await late.redo(connection)
+            await loads.redo(connection)
         for table in ("ven_telemetry", "ven_load_samples"):
             await _drop_partitions(connection, table, ends)
 

@@ -1,27 +1,57 @@
 -- What is dropped, and when. Partition bounds are read back from the catalog's own words.
 
 -- name: expired_days
--- $1: raw rows before this have outlived RAW_RETENTION_DAYS → the latest end of a day that may go: wholly
--- older, and rolled up; null: none
-SELECT max(ends)
+-- $1: raw rows before this have outlived RAW_RETENTION_DAYS -> the latest end of a day that may go: wholly older, and
+-- counted, also a hold after it; null: none, or older history is still counted from raw rows
+SELECT max(days.ends)
 FROM (
     SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz AS ends
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'ven_telemetry'::regclass
-) AS days, rollup_state
-WHERE ends <= $1 AND ends <= watermark
+) AS days, rollup_state s
+WHERE days.ends <= $1
+  AND days.ends + (SELECT max(hold) FROM holds) <= least(s.watermark, s.loads_watermark)
+  AND s.history_from = '-infinity' AND s.loads_history_from = '-infinity'
 
 -- name: move_raw_from
--- $1: raw rows before this are not taken any more. The lock is that of make_raw_day.
-WITH locked AS (SELECT pg_advisory_xact_lock(1701016949))
-UPDATE rollup_state SET raw_from = greatest(raw_from, $1::timestamptz) FROM locked
+-- $1: raw rows before this go; a hold later -> from where on they are taken. The lock is that of make_raw_day.
+WITH locked AS (SELECT pg_advisory_xact_lock(1701016949) IS NULL AS got)
+UPDATE rollup_state
+SET raw_from = greatest(raw_from, $1::timestamptz + (SELECT max(hold) FROM holds))
+FROM locked
+RETURNING raw_from
 
--- name: dirty_before
--- $1 → whether a bucket before it waits to be redone
-SELECT EXISTS (SELECT FROM dirty_buckets WHERE bucket < $1)
+-- name: late_before
+-- $1 -> whether a reading or a list from before it waits to be counted
+SELECT EXISTS (SELECT 1 FROM late_readings WHERE ts < $1) OR EXISTS (SELECT 1 FROM late_lists WHERE ts < $1)
+
+-- name: move_fine_from
+-- $1: 5-minute rows before this have outlived FINE_ROLLUP_RETENTION_DAYS -> where they begin now. Nothing goes that a
+-- wider tier has not taken in.
+UPDATE rollup_state
+SET fine_from = greatest(fine_from, date_bin('15 minutes', least($1::timestamptz, watermark, loads_watermark),
+                                             '1970-01-01 00:00:00+00'))
+RETURNING fine_from
+
+-- name: move_coarse_from
+-- $1: 15-minute rows before this have outlived ROLLUP_RETENTION_DAYS -> where they begin now
+UPDATE rollup_state SET coarse_from = greatest(coarse_from, $1::timestamptz) RETURNING coarse_from
+
+-- name: move_loads_from
+-- $1: 15-minute rows of loads before this have outlived LOAD_ROLLUP_RETENTION_DAYS -> where they begin now
+UPDATE rollup_state SET loads_from = greatest(loads_from, $1::timestamptz) RETURNING loads_from
+
+-- name: delete_network_before_fine_from
+-- $1: where the network's minutes and five minutes begin
+WITH minutes AS (DELETE FROM network_power_1m WHERE bucket < $1)
+DELETE FROM network_power_5m WHERE bucket < $1
+
+-- name: delete_network_before_coarse_from
+-- $1: where the network's fifteen minutes begin
+DELETE FROM network_power_15m WHERE bucket < $1
 
 -- name: expired_partitions
--- $1 text: a partitioned table; $2: what ends by then has expired → the statements that drop each, in order
+-- $1 text: a partitioned table; $2: what ends by then has expired -> the statements that drop each, in order
 SELECT c.relname AS partition, i.inhdetachpending AS half_detached,
        format('COMMENT ON TABLE %I IS ''expired''', c.relname) AS comment,
        format('ALTER TABLE %s DETACH PARTITION %I CONCURRENTLY', i.inhparent::regclass, c.relname) AS detach,
@@ -33,24 +63,19 @@ WHERE i.inhparent = $1::text::regclass
 ORDER BY c.relname
 
 -- name: detached_partitions
--- $1 text: a partitioned table → former partitions that were detached to be dropped: the drop was cut short
+-- $1 text: a partitioned table -> former partitions that were detached to be dropped: the drop was cut short
 SELECT c.relname AS partition, format('DROP TABLE %I', c.relname) AS drop
 FROM pg_class c
 WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = $1::text::regclass)
   AND c.relname ~ ('^' || $1 || '_\d{8}$') AND obj_description(c.oid, 'pg_class') = 'expired'
   AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
 
--- name: delete_network
--- $1: network rollups before this have outlived ROLLUP_RETENTION_DAYS
-WITH minutes AS (DELETE FROM network_power_1m WHERE bucket < $1)
-DELETE FROM network_power_5m WHERE bucket < $1
-
 -- name: delete_dead_letters
 -- $1: dead letters not seen since have outlived DEAD_LETTER_RETENTION_DAYS
 DELETE FROM dead_letters WHERE received_at < $1
 
 -- name: dead_letters_bytes
--- → what dead letters take of the disk, indexes included
+-- -> what dead letters take of the disk, indexes included
 SELECT pg_total_relation_size('dead_letters')
 
 -- name: trim_dead_letters

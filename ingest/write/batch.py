@@ -23,7 +23,6 @@ from ingest.write.statuses import repeats, write_statuses
 from ingest.write.vens import Spoken, said_at, signs_of, update_vens
 from shared.db import Connection
 
-BASE_BUCKET_US = 300_000_000
 _COPY_CHUNK_BYTES = 512 * 1024
 # A server that takes longer for a batch's rows than this is as good as away.
 _COPY_SECONDS = 60
@@ -106,8 +105,8 @@ class Store:
 
         1. VENs: statuses lock rows of `vens`, so these must be there.
         2. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
-        3. Marks of closed buckets, last: the leader closes buckets and then waits for every transaction that may have
-           read the old limit, so the limit must be read after the readings are in.
+        3. Notes of late readings, last: the leader moves `closing` and then waits for every transaction that may
+           have read the old one, so it must be read after the readings are in.
 
         Raises as `copy` does.
         """
@@ -126,7 +125,7 @@ class Store:
             conflicts = await find_conflicts(connection, singles, stored)
             await write_flaws(connection, singles, conflicts)
             new_dead_letters = await write_dead_letters(connection, singles)
-            await _mark_dirty(connection, stored)
+            await _note_late(connection, stored)
         if len(self._seen_vens) > _SEEN_VENS:
             self._seen_vens.clear()
         self._seen_vens.update(vens)
@@ -205,9 +204,12 @@ async def _stream(rows: list[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(chunk) + copy_format.TRAILER
 
 
-async def _mark_dirty(connection: Connection, stored: set[Reading]) -> None:
-    """Mark what was stored in closed buckets. Comes after COPY: the leader moves `closing` and then waits
-    for every transaction that may have read the old one."""
+async def _note_late(connection: Connection, stored: set[Reading]) -> None:
+    """Note the stored readings whose time is counted already, so that the leader counts them after all.
+
+    It reads `closing` after COPY has locked ven_telemetry: the leader moves `closing`, and then waits for every
+    transaction that held that lock and may have read the old one.
+    """
     if not stored:
         return
     closing = await connection.fetchval(SQL["closing"])
@@ -216,5 +218,5 @@ async def _mark_dirty(connection: Connection, stored: set[Reading]) -> None:
     raw_from = await connection.fetchval(PARTITIONS_SQL["raw_from"])
     if raw_from is not None and any(reading.ts < raw_from for reading in stored):
         raise TooOldError(raw_from)
-    marks = {(r.ts - r.ts % BASE_BUCKET_US, r.ven_id) for r in stored if r.ts < closing}
-    await connection.execute(SQL["mark_dirty"], *columns(sorted(marks)))
+    late = sorted((r.ven_id, r.ts, r.lists_loads) for r in stored if r.ts < closing)
+    await connection.execute(SQL["note_late"], *columns(late))

@@ -183,11 +183,15 @@ ON CONFLICT DO NOTHING
 RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
 
 -- name: closing
--- → how far buckets are closed, as µs; null: none is
+-- → up to where readings are counted already, as µs; null: none are
 SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
 
--- name: mark_dirty
--- $1 bigint[]: starts of closed buckets; $2 text[]: the VENs that now have more rows in them
-INSERT INTO dirty_buckets (bucket, ven_id)
-SELECT 'epoch'::timestamptz + u.bucket * interval '1 microsecond', u.ven_id
-FROM unnest($1::bigint[], $2::text[]) AS u (bucket, ven_id)
+-- name: note_late
+-- $1 text[], $2 bigint[]: readings whose time was counted before they came; $3 boolean[]: whether they list loads
+WITH late AS (
+    SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond' AS ts, u.lists_loads
+    FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS u (ven_id, ts, lists_loads)
+), lists AS (
+    INSERT INTO late_lists (ven_id, ts) SELECT ven_id, ts FROM late WHERE lists_loads
+)
+INSERT INTO late_readings (ven_id, ts) SELECT ven_id, ts FROM late

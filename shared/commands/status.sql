@@ -18,11 +18,11 @@ GROUP BY c.relname
 ORDER BY 3 DESC
 
 -- name: rollups
--- → watermark (null: none yet), its age, where raw rows begin (null: at the first), dirty buckets
+-- → watermark (null: none yet), its age, where raw rows begin (null: at the first), late readings that wait
 SELECT CASE WHEN isfinite(watermark) THEN watermark END,
        CASE WHEN isfinite(watermark) THEN date_trunc('second', now() - watermark) END,
        CASE WHEN isfinite(raw_from) THEN raw_from END,
-       (SELECT count(DISTINCT (bucket, ven_id)) FROM dirty_buckets)
+       (SELECT count(*) FROM late_readings)
 FROM rollup_state
 
 -- name: dead_letters

@@ -18,7 +18,7 @@ class R(NamedTuple):
     shed: float = 0.0
     requested: float | None = None
     event: str | None = None
-    loads: tuple[tuple[str, float, float], ...] = ()
+    loads: tuple[tuple[str, float, float], ...] | None = ()
 
 
 class Point(NamedTuple):

@@ -85,7 +85,9 @@ def telemetry(ven_id: str, ts: float, used: float, **fields: Any) -> bytes:
 
 def payload_of(r: R) -> bytes:
     """A model's reading as a VEN would send it."""
-    loads = [{"id": name, "currentPowerKw": used, "shedPowerKw": shed} for name, used, shed in r.loads]
+    loads = None
+    if r.loads is not None:
+        loads = [{"id": name, "currentPowerKw": used, "shedPowerKw": shed} for name, used, shed in r.loads]
     return telemetry(
         r.ven,
         r.ts,

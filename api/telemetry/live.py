@@ -1,0 +1,70 @@
+"""The network since its tiers end, and where each tier begins: one moment, shared by all who ask."""
+
+from datetime import MAXYEAR, UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from api.database import Database
+from api.telemetry import queries
+from api.telemetry.points import Sums
+from api.telemetry.shared_result import Shared
+from api.web.errors import UnavailableError
+
+
+class Network(Struct, frozen=True):
+    """The network at `now`. `minutes` hold all from `t0` on, tiers all before it; `today_uwh`: energy since the
+    dashboard's midnight; `first_at`: its first reading, None without any; the rest: where raw rows and tiers begin."""
+
+    now: datetime
+    t0: datetime
+    minutes: list[tuple[datetime, Sums]]
+    today_uwh: int
+    first_at: datetime | None
+    raw_from: datetime
+    fine_from: datetime
+    coarse_from: datetime
+
+
+class Live(Shared[Network]):
+    """Computes it. `day_zone`: where today begins at midnight."""
+
+    def __init__(self, database: Database, day_zone: ZoneInfo) -> None:
+        super().__init__(self._read)
+        self._database = database
+        self._day_zone = day_zone
+
+    async def _read(self) -> Network:
+        local = datetime.now(UTC).astimezone(self._day_zone)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
+        rows = await queries.network_live(self._database, midnight)
+        if not rows:
+            raise UnavailableError("the database's schema is missing or old: run `ecs-backend migrate`")
+        minutes = [
+            (row["bucket"], sums(row)) for row in rows if row["bucket"] is not None and row["covered_us"]
+        ]
+        head = rows[0]
+        first_at = head["first_at"] if head["first_at"].year < MAXYEAR else None
+        return Network(
+            head["now"],
+            head["t0"],
+            minutes,
+            head["today_uwh"] + sum(each.used_uwh for at, each in minutes if at >= midnight),
+            first_at,
+            head["raw_from"],
+            head["fine_from"],
+            head["coarse_from"],
+        )
+
+
+def sums(row: Any) -> Sums:
+    """The sums in a row of a history."""
+    return Sums(
+        row["used_uwh"],
+        row["shed_uwh"],
+        row["requested_uwh"],
+        row["covered_us"],
+        row["event_us"],
+        row["event_id"],
+    )

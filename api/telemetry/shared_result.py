@@ -1,0 +1,75 @@
+"""A result that many ask for and that costs more than a request should: computed at most once a second."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from api.web.errors import UnavailableError
+
+T = TypeVar("T")
+
+_FRESH_SECONDS = 1.0
+# Cached for max(1 s, 5 x its query time), so that polling takes at most a fifth of a core of the database.
+_FRESH_FOR_COST = 5.0
+# Served so long beyond that while a new one is computed: whoever polls does not wait for it.
+_TOLERATED_SECONDS = 3.0
+
+
+class Shared(Generic[T]):
+    """One result for everybody who asks while it is computed, or while it is fresh.
+
+    `tolerated`: s beyond that for which it is still served, while the next one is computed in the background.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[], Awaitable[T]],
+        *,
+        fresh: float = _FRESH_SECONDS,
+        tolerated: float = _TOLERATED_SECONDS,
+    ) -> None:
+        self._compute = compute
+        self._fresh = fresh
+        self._tolerated = tolerated
+        self._lock = asyncio.Lock()
+        self._stale_at = self._ended = 0.0
+        self._result: T | None = None
+        self._failure: UnavailableError | None = None
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def get(self) -> T:
+        """The result; raises UnavailableError if the database could not tell."""
+        now = time.monotonic()
+        if self._result is not None and self._failure is None and now < self._stale_at + self._tolerated:
+            if now >= self._stale_at and (self._renewal is None or self._renewal.done()):
+                self._renewal = asyncio.create_task(self._renew(), name="renew")
+            return self._result
+        async with self._lock:
+            if self._ended < now and time.monotonic() >= self._stale_at:
+                await self._refresh()
+            if self._failure is not None:
+                raise UnavailableError(str(self._failure)) from self._failure.__cause__
+            assert self._result is not None  # noqa: S101 computed, and no failure
+            return self._result
+
+    async def close(self) -> None:
+        """Give up what is computed in the background."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
+    async def _renew(self) -> None:
+        async with self._lock:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        begun = time.monotonic()
+        try:
+            self._result, self._failure = await self._compute(), None
+            cost = time.monotonic() - begun
+            self._stale_at = begun + max(self._fresh, _FRESH_FOR_COST * cost)
+        except UnavailableError as exc:
+            # Those who waited meanwhile need not wait for the same again; the next one to ask does.
+            self._failure, self._stale_at = exc, 0.0
+        self._ended = time.monotonic()

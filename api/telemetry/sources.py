@@ -1,0 +1,188 @@
+"""Whose history it is: the network's, a VEN's, a load's. Each knows its tiers, its limits and its queries."""
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from msgspec import Struct
+
+from api.database import Database
+from api.telemetry import queries
+from api.telemetry.buckets import Buckets, Limits
+from api.telemetry.live import Live, sums
+from api.telemetry.loads import no_such_load, no_such_ven, storable
+from api.telemetry.points import Point, Sums, network_point, ven_point
+from api.telemetry.queries import Row
+
+_MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
+# The longest range for granularities that no tier divides.
+_NETWORK_RAW_HOURS, _RAW_HOURS = 6, 48
+
+
+class Stored(Struct, frozen=True):
+    """What is stored of it: from `first` to `last` (None: nothing), at `now`."""
+
+    first: datetime | None
+    last: datetime | None
+    now: datetime
+
+
+class Source(Protocol):
+    """What histories are made from."""
+
+    async def stored(self) -> Stored:
+        """The range of what is stored; raises NotFoundError."""
+
+    async def limits(self) -> Limits:
+        """What its histories may be made of."""
+
+    async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
+        """The points of buckets in which something is covered."""
+
+    async def before(self, moment: datetime) -> Point | None:
+        """The last point of 15 minutes before `moment`."""
+
+
+class NetworkSource:
+    """The whole fleet: tiers as far as they go, and from there what Live has."""
+
+    def __init__(self, database: Database, live: Live) -> None:
+        self._database = database
+        self._live = live
+
+    async def stored(self) -> Stored:
+        """The range of what is stored."""
+        network = await self._live.get()
+        if network.minutes:
+            last = network.minutes[-1][0] + _MINUTE
+        else:
+            row = await queries.before(self._database, "network", network.now)
+            last = row["bucket"] + _QUARTER if row else network.now
+        return Stored(network.first_at, last, network.now)
+
+    async def limits(self) -> Limits:
+        """What its histories may be made of."""
+        network = await self._live.get()
+        fine = network.fine_from
+        return Limits(
+            (900, 300, 60),
+            _NETWORK_RAW_HOURS,
+            {900: network.coarse_from, 300: fine, 60: fine, None: network.raw_from},
+        )
+
+    async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
+        """The points of buckets in which something is covered."""
+        network = await self._live.get()
+        first_at = network.first_at or network.now
+        if tier is None:
+            rows = await queries.network_raw(self._database, buckets)
+            found = {row["start"]: sums(row) for row in rows}
+            now = rows[0]["now"] if rows else network.now
+        else:
+            rows = await queries.network_tier(self._database, buckets, min(buckets.end, network.t0), tier)
+            found = {row["start"]: sums(row) for row in rows}
+            _add(found, buckets, network.minutes)
+            now = network.now
+        return [
+            network_point(start, min(end, now), found[start], first_at)
+            for start, end in buckets.spans()
+            if start in found
+        ]
+
+    async def before(self, moment: datetime) -> Point | None:
+        """The last point of 15 minutes before `moment`."""
+        network = await self._live.get()
+        row = await queries.before(self._database, "network", moment)
+        if row is None:
+            return None
+        return network_point(
+            row["bucket"], row["bucket"] + _QUARTER, sums(row), network.first_at or row["bucket"]
+        )
+
+
+def _add(found: dict[datetime, Sums], buckets: Buckets, minutes: list[tuple[datetime, Sums]]) -> None:
+    starts = [start for start, _ in buckets.spans()] if buckets.edges is None else buckets.edges
+    for at, each in minutes:
+        if buckets.start <= at < buckets.end:
+            start = starts[bisect_right(starts, at) - 1]
+            found[start] = found[start].plus(each) if start in found else each
+
+
+class VenSource:
+    """One VEN; raises NotFoundError where nothing was heard of it."""
+
+    def __init__(self, database: Database, bounds: Callable[[], Awaitable[Row]], ven_id: str) -> None:
+        self._database = database
+        self._bounds = bounds
+        self._ven_id = ven_id
+
+    async def stored(self) -> Stored:
+        """The range of what is stored."""
+        row = await queries.ven_range(self._database, storable(self._ven_id))
+        if row is None:
+            raise no_such_ven(self._ven_id)
+        return Stored(row["first"], row["last"], row["now"])
+
+    async def limits(self) -> Limits:
+        """What its histories may be made of."""
+        return _limits(await self._bounds(), "coarse_from")
+
+    async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
+        """The points of buckets in which something is covered."""
+        return _ven_points(
+            await queries.ven_history(self._database, buckets, tier, storable(self._ven_id)), buckets
+        )
+
+    async def before(self, moment: datetime) -> Point | None:
+        """The last point of 15 minutes before `moment`."""
+        row = await queries.before(self._database, "ven", moment, storable(self._ven_id))
+        return ven_point(row["bucket"], row["bucket"] + _QUARTER, sums(row)) if row else None
+
+
+class LoadSource:
+    """One load of a VEN; raises NotFoundError where nothing was heard of it."""
+
+    def __init__(
+        self, database: Database, bounds: Callable[[], Awaitable[Row]], ven_id: str, load_id: str
+    ) -> None:
+        self._database = database
+        self._bounds = bounds
+        self._ids = ven_id, load_id
+
+    async def stored(self) -> Stored:
+        """The range of what is stored."""
+        row = await queries.load_range(self._database, *map(storable, self._ids))
+        if row is None:
+            raise no_such_ven(self._ids[0])
+        if not row["known"]:
+            raise no_such_load(*self._ids)
+        return Stored(row["first"], row["last"], row["now"])
+
+    async def limits(self) -> Limits:
+        """What its histories may be made of."""
+        return _limits(await self._bounds(), "loads_from")
+
+    async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
+        """The points of buckets in which something is covered."""
+        rows = await queries.load_history(self._database, buckets, tier, *map(storable, self._ids))
+        return _ven_points(rows, buckets)
+
+    async def before(self, moment: datetime) -> Point | None:
+        """The last point of 15 minutes before `moment`."""
+        row = await queries.before(self._database, "load", moment, *map(storable, self._ids))
+        return ven_point(row["bucket"], row["bucket"] + _QUARTER, sums(row)) if row else None
+
+
+def _limits(row: Row, coarse: str) -> Limits:
+    return Limits((900, 300), _RAW_HOURS, {900: row[coarse], 300: row["fine_from"], None: row["raw_from"]})
+
+
+def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:
+    if buckets.edges is None:
+        width = buckets.width
+        return [
+            ven_point(r["start"], min(r["start"] + width, r["now"]), sums(r)) for r in rows if r["covered_us"]
+        ]
+    ends = dict(buckets.spans())
+    return [ven_point(r["start"], min(ends[r["start"]], r["now"]), sums(r)) for r in rows if r["covered_us"]]

@@ -1,0 +1,65 @@
+-- Pieces that several statements of the leader are made of.
+
+-- name: requested
+-- What a reading (t) asks for; null unless it names an event.
+CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END
+
+-- name: five_minutes
+date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
+
+-- name: quarter
+date_bin('15 minutes', bucket, '1970-01-01 00:00:00+00')
+
+-- name: sums
+sum(used_uwh), sum(shed_uwh), sum(requested_uwh), sum(covered_us), sum(event_us), max(event_id)
+
+-- name: add_to_network
+used_uwh = n.used_uwh + excluded.used_uwh, shed_uwh = n.shed_uwh + excluded.shed_uwh,
+requested_uwh = n.requested_uwh + excluded.requested_uwh, covered_us = n.covered_us + excluded.covered_us,
+event_us = n.event_us + excluded.event_us, event_id = greatest(n.event_id, excluded.event_id)
+
+-- name: bulk_rows
+seen AS MATERIALIZED (
+    SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
+           t.event_id, t.ts + h.hold AS until
+    FROM ven_telemetry t
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
+
+-- name: bulk_pieces
+-- Each reading of carried_and_seen until its VEN's next, at most its hold, cut at minutes.
+spans AS MATERIALIZED (
+    SELECT *, lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts FROM carried_and_seen
+), cut AS (
+    SELECT *, generate_series(date_bin('1 minute', starts, '1970-01-01 00:00:00+00'),
+                              ends - interval '1 microsecond', interval '1 minute') AS minute
+    FROM (
+        SELECT *, greatest(ts, $1) AS starts, least(next_ts, until, $2) AS ends FROM spans
+    ) AS limited
+    WHERE ends > starts
+), pieces AS MATERIALIZED (
+    SELECT ven_id, minute, {piece_sums}, CASE WHEN ts >= minute AND ts >= $1 THEN event_id END AS event_id
+    FROM (
+        SELECT *, us_between(ts, greatest(starts, minute)) AS a,
+               us_between(ts, least(ends, minute + interval '1 minute')) AS b
+        FROM cut
+    ) AS measured
+
+-- name: piece_sums
+energy(used_kw, b) - energy(used_kw, a) AS used_uwh,
+energy(shed_kw, b) - energy(shed_kw, a) AS shed_uwh,
+coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
+(b - a)::bigint AS covered_us,
+CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us
+
+-- name: bulk_write
+minutes AS (
+    INSERT INTO network_power_1m SELECT minute, {sums} FROM pieces GROUP BY minute
+), vens AS (
+    INSERT INTO ven_power_5m
+    SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00'), {sums}
+    FROM pieces
+    GROUP BY 1, 2
+    RETURNING *
+), network AS (
+    INSERT INTO network_power_5m SELECT bucket, {sums} FROM vens GROUP BY bucket

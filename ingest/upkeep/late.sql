@@ -1,0 +1,164 @@
+-- Readings that came after their time was counted: what their VEN said is counted again from raw rows.
+
+-- name: pick
+-- $1: how many at most -> late readings whose time is counted, of the oldest six hours, by VEN; `starts`, `ends`: the
+-- whole five minutes in which they change what is counted
+SELECT l.ven_id, l.ts, date_bin('5 minutes', l.ts, '1970-01-01 00:00:00+00') AS starts,
+       least(date_bin('5 minutes', l.ts + (SELECT max(hold) FROM holds) + interval '299.999999 seconds',
+                      '1970-01-01 00:00:00+00'), s.watermark) AS ends
+FROM rollup_state s
+JOIN late_readings l ON l.ts >= s.history_from AND l.ts < s.watermark
+WHERE l.ts < (
+    SELECT min(o.ts) + interval '6 hours' FROM late_readings o, rollup_state n
+    WHERE o.ts >= n.history_from AND o.ts < n.watermark
+)
+ORDER BY l.ven_id, l.ts
+LIMIT $1
+
+-- name: waiting
+-- $1: before -> how many late readings wait
+SELECT count(*) FROM late_readings WHERE ts < $1
+
+-- name: create_redone
+-- What VENs said by minute: `after` false: as it was counted, true: with the late readings.
+CREATE TEMPORARY TABLE IF NOT EXISTS redone (
+    ven_id text COLLATE "C", minute timestamptz, after boolean, used_uwh bigint, shed_uwh bigint, requested_uwh bigint,
+    covered_us bigint, event_us bigint, event_id text COLLATE "C"
+) ON COMMIT DELETE ROWS
+
+-- name: redo
+-- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to; $4 text[], $5 timestamptz[]: the late readings
+WITH stretches AS (
+    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+), picked AS (
+    SELECT * FROM unnest($4::text[], $5::timestamptz[]) AS u (ven_id, ts)
+), rows AS MATERIALIZED (
+    SELECT s.first, s.last, t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
+           {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until,
+           l.ven_id IS NULL AS was_counted, l.ven_id IS NULL OR p.ven_id IS NOT NULL AS is_counted
+    FROM stretches s
+    JOIN ven_telemetry t ON t.ven_id = s.ven_id AND t.ts >= s.first - (SELECT max(hold) FROM holds) AND t.ts < s.last
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN late_readings l ON l.ven_id = t.ven_id AND l.ts = t.ts
+    LEFT JOIN picked p ON p.ven_id = t.ven_id AND p.ts = t.ts
+), spans AS (
+    SELECT *, false AS after, lead(ts) OVER (PARTITION BY ven_id, first ORDER BY ts) AS next_ts
+    FROM rows WHERE was_counted
+    UNION ALL
+    SELECT *, true, lead(ts) OVER (PARTITION BY ven_id, first ORDER BY ts) FROM rows WHERE is_counted
+), cut AS (
+    SELECT *, generate_series(date_bin('1 minute', starts, '1970-01-01 00:00:00+00'),
+                              ends - interval '1 microsecond', interval '1 minute') AS minute
+    FROM (SELECT *, greatest(ts, first) AS starts, least(next_ts, until, last) AS ends FROM spans) AS limited
+    WHERE ends > starts
+), pieces AS (
+    SELECT ven_id, minute, after, {piece_sums}, CASE WHEN ts >= minute AND ts >= first THEN event_id END AS event_id
+    FROM (
+        SELECT *, us_between(ts, greatest(starts, minute)) AS a,
+               us_between(ts, least(ends, minute + interval '1 minute')) AS b
+        FROM cut
+    ) AS measured
+)
+INSERT INTO redone
+SELECT ven_id, minute, after, {sums} FROM pieces GROUP BY ven_id, minute, after
+
+-- name: differing
+-- $1 text[], $2, $3 timestamptz[]: stretches; $4: the watermark -> closed five minutes in which what is stored of a VEN
+-- is not what was counted
+WITH keys AS (
+    SELECT ven_id, generate_series(first, last - interval '1 microsecond', interval '5 minutes') AS bucket
+    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+), counted AS (
+    SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00') AS bucket, sum(used_uwh) AS used_uwh,
+           sum(covered_us) AS covered_us
+    FROM redone
+    WHERE NOT after
+    GROUP BY 1, 2
+)
+SELECT DISTINCT k.bucket
+FROM keys k
+LEFT JOIN counted c ON c.ven_id = k.ven_id AND c.bucket = k.bucket
+LEFT JOIN ven_power_5m r ON r.ven_id = k.ven_id AND r.bucket = k.bucket
+WHERE k.bucket + interval '5 minutes' <= $4::timestamptz
+  AND (coalesce(c.used_uwh, 0) <> coalesce(r.used_uwh, 0) OR coalesce(c.covered_us, 0) <> coalesce(r.covered_us, 0))
+ORDER BY 1
+
+-- name: delete_vens_5m
+-- $1 text[], $2, $3 timestamptz[]: stretches; $4: the watermark
+DELETE FROM ven_power_5m r
+USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
+  AND r.bucket < date_bin('5 minutes', $4::timestamptz, '1970-01-01 00:00:00+00')
+
+-- name: insert_vens_5m
+-- $1: the watermark
+INSERT INTO ven_power_5m
+SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00'), {sums}
+FROM redone
+WHERE after AND minute < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
+GROUP BY 1, 2
+
+-- name: delete_vens_15m
+-- $1 text[], $2, $3 timestamptz[]: stretches
+DELETE FROM ven_power_15m r
+USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+WHERE r.ven_id = u.ven_id AND r.bucket > u.first - interval '15 minutes' AND r.bucket < u.last
+
+-- name: insert_vens_15m
+-- $1 text[], $2, $3 timestamptz[]: stretches; $4: the watermark
+WITH keys AS (
+    SELECT DISTINCT ven_id, generate_series(date_bin('15 minutes', first, '1970-01-01 00:00:00+00'),
+                                            last - interval '1 microsecond', interval '15 minutes') AS starts
+    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+)
+INSERT INTO ven_power_15m
+SELECT r.ven_id, k.starts, {sums}
+FROM keys k
+JOIN ven_power_5m r ON r.ven_id = k.ven_id AND r.bucket >= k.starts AND r.bucket < k.starts + interval '15 minutes'
+WHERE k.starts + interval '15 minutes' <= $4::timestamptz
+GROUP BY r.ven_id, k.starts
+
+-- name: add_difference
+-- $1: the watermark, or the end of its last whole bucket. Sums are whole numbers: a difference leaves nothing behind.
+INSERT INTO {network} AS n
+SELECT date_bin({width}, minute, '1970-01-01 00:00:00+00'), sum(sign * used_uwh), sum(sign * shed_uwh),
+       sum(sign * requested_uwh), sum(sign * covered_us), sum(sign * event_us), max(event_id) FILTER (WHERE after)
+FROM (SELECT *, CASE WHEN after THEN 1 ELSE -1 END AS sign FROM redone) AS changes
+WHERE minute < $1::timestamptz
+GROUP BY 1
+HAVING bool_or(after)
+ON CONFLICT (bucket) DO UPDATE SET {add_to_network}
+
+-- name: forget
+-- $1 text[], $2 timestamptz[]: late readings that are counted now
+DELETE FROM late_readings l USING unnest($1::text[], $2::timestamptz[]) AS u (ven_id, ts)
+WHERE l.ven_id = u.ven_id AND l.ts = u.ts
+
+-- name: reopen
+-- $1: the watermark; $2 text[]: VENs whose stretch reaches it
+INSERT INTO ven_open (ven_id, ts, until, used_kw, shed_kw, requested_kw, upto, bucket,
+                      used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id)
+SELECT DISTINCT ON (t.ven_id) t.ven_id, t.ts, t.ts + h.hold, t.used_power_kw, t.shed_power_kw, {requested},
+       $1, {five_minutes}, coalesce(r.used_uwh, 0), coalesce(r.shed_uwh, 0), coalesce(r.requested_uwh, 0),
+       coalesce(r.covered_us, 0), coalesce(r.event_us, 0), r.event_id
+FROM ven_telemetry t
+JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+LEFT JOIN (
+    SELECT ven_id, sum(used_uwh) AS used_uwh, sum(shed_uwh) AS shed_uwh, sum(requested_uwh) AS requested_uwh,
+           sum(covered_us) AS covered_us, sum(event_us) AS event_us, max(event_id) AS event_id
+    FROM redone
+    WHERE after AND minute >= {five_minutes}
+    GROUP BY ven_id
+) AS r ON r.ven_id = t.ven_id
+WHERE t.ven_id = ANY ($2::text[]) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
+  AND NOT EXISTS (SELECT 1 FROM late_readings l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
+ORDER BY t.ven_id, t.ts DESC
+ON CONFLICT (ven_id) DO UPDATE SET
+    ts = excluded.ts, until = excluded.until, used_kw = excluded.used_kw, shed_kw = excluded.shed_kw,
+    requested_kw = excluded.requested_kw, upto = excluded.upto, bucket = excluded.bucket,
+    used_uwh = excluded.used_uwh, shed_uwh = excluded.shed_uwh, requested_uwh = excluded.requested_uwh,
+    covered_us = excluded.covered_us, event_us = excluded.event_us, event_id = excluded.event_id
+
+-- name: move_first
+-- $1: the earliest of the late readings
+UPDATE rollup_state SET first_at = $1 WHERE first_at > $1

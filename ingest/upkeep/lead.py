@@ -1,0 +1,68 @@
+"""A job that one of the ingest processes does, while its session holds an advisory lock; another takes over when that
+session ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from ingest.database import leader_connection
+from ingest.health import Asker, DatabaseHealth
+from shared import db
+from shared.config import Database
+from shared.db import Connection
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+_EVERY_SECONDS = 5.0
+
+Work = Callable[[Connection], Awaitable[None]]
+
+
+class Lead:
+    """Does `work` every few seconds, if this process leads."""
+
+    def __init__(self, job: str, lock: int, settings: Database, health: DatabaseHealth, work: Work) -> None:
+        self._job = job
+        self._lock = lock
+        self._settings = settings
+        self._health = health
+        self._work = work
+        self._connection: Connection | None = None
+        self._leads = False
+
+    async def run(self) -> None:
+        """Lead whenever nobody else does, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._turn()
+                    self._health.worked(Asker.LEADER)
+                except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+                    if db.cancelled():
+                        raise asyncio.CancelledError from exc
+                    self._stumble(exc)
+                await asyncio.sleep(_EVERY_SECONDS)
+        finally:
+            self._drop()
+
+    async def _turn(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection, self._leads = await leader_connection(self._settings), False
+        if not self._leads:
+            self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock)
+            if self._leads:
+                log.info("leading", job=self._job)
+        if self._leads:
+            await self._work(self._connection)
+
+    def _stumble(self, error: BaseException) -> None:
+        self._health.failed(Asker.LEADER, error)
+        # A fresh session: the lock is given up with the old one, and whoever is well may lead.
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

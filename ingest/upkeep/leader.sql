@@ -1,0 +1,34 @@
+-- What the leader asks besides counting.
+
+-- name: change_hold
+-- $1 interval: VEN_OFFLINE_AFTER, how long readings from now on speak -> true when that is new
+WITH latest AS (
+    SELECT since, hold FROM holds ORDER BY since DESC LIMIT 1
+), begun AS (
+    -- Before anything is counted, it holds for all that came.
+    UPDATE holds SET hold = $1::interval
+    WHERE (SELECT watermark FROM rollup_state) = '-infinity' AND hold <> $1::interval
+    RETURNING true AS changed
+), changed AS (
+    INSERT INTO holds (since, hold)
+    SELECT greatest(clock_timestamp(), s.closing), $1::interval
+    FROM rollup_state s, latest
+    WHERE latest.hold <> $1::interval AND s.watermark <> '-infinity'
+    RETURNING true AS changed
+)
+SELECT changed FROM begun UNION ALL SELECT changed FROM changed LIMIT 1
+
+-- name: just_late
+-- $1 interval -> how many late readings are that close to the watermark
+SELECT count(*)
+FROM rollup_state s
+JOIN late_readings l ON l.ts >= s.watermark - $1::interval AND l.ts < s.watermark
+
+-- name: progress
+-- -> how far the watermark is behind the clock in s (null: nothing is counted yet), and how many late readings and
+-- lists wait (a hundred thousand at most are counted)
+SELECT CASE WHEN isfinite(watermark) THEN extract(epoch FROM clock_timestamp() - watermark)::float8 END,
+       (SELECT count(*) FROM (
+           (SELECT 1 FROM late_readings LIMIT 100000) UNION ALL (SELECT 1 FROM late_lists LIMIT 100000)
+       ) AS waiting)
+FROM rollup_state

@@ -1,0 +1,94 @@
+"""Loads are counted five minutes at a time, behind the VENs: they are most of the rows, and must not hold those up.
+
+They have a watermark, a lock and notes of late lists of their own; otherwise all is as in tick.py, late.py, recount.py.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from ingest.upkeep.alone import alone
+from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, QUARTER, SHARED, floor, months
+from ingest.upkeep.late import LATE_A_STEP, stretches
+from ingest.upkeep.recount import aligned
+from ingest.upkeep.tick import Pace, read_state
+from shared.advisory_locks import COUNTING_LOADS
+from shared.db import Connection
+from shared.sql import load_blocks
+
+_FILE = Path(__file__).with_name("loads.sql")
+SQL = load_blocks(_FILE, {**FRAGMENTS, **load_blocks(_FILE)})
+
+
+class LoadCounter:
+    """Moves the watermark of loads. Remembers how long a step may be, and nothing of the data."""
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+
+    async def step(self, connection: Connection) -> datetime | None:
+        """Count the next five minutes or more that VENs are counted for; None when there are none."""
+        async with alone(connection, COUNTING_LOADS):
+            state = await read_state(connection)
+            start = state["loads_watermark"]
+            end = (
+                floor(min(start + self._pace.step, state["watermark"]), FIVE_MINUTES)
+                if state["begun"]
+                else start
+            )
+            if start >= end:
+                return None
+            with self._pace.timed():
+                await _count(connection, start, end)
+        return end
+
+
+async def _count(connection: Connection, start: datetime, end: datetime) -> None:
+    await _make_months(connection, start, end)
+    await connection.execute(SQL["forget_seen"], start, end)
+    await connection.execute(SQL["count"], start, end)
+    first, last = floor(start, QUARTER), floor(end, QUARTER)
+    if first < last:
+        await connection.execute(SQL["quarters"], first, last)
+    await connection.execute(SQL["forget_silent"], end)
+    moved = await connection.execute(SQL["move_watermark"], start, end)
+    assert moved == "UPDATE 1", moved  # noqa: S101 nobody else moves it under the lock
+
+
+async def redo(connection: Connection, limit: int = LATE_A_STEP) -> int:
+    """Count the oldest late lists, in one transaction; returns how many."""
+    async with alone(connection, COUNTING_LOADS):
+        late = await connection.fetch(SQL["pick"], limit)
+        if late:
+            watermark = (await read_state(connection))["loads_watermark"]
+            changed = stretches(late)
+            await connection.execute(
+                SQL["forget"], [row["ven_id"] for row in late], [row["ts"] for row in late]
+            )
+            for each in changed:
+                await _make_months(connection, each.first, each.last)
+            where = [list(column) for column in zip(*changed, strict=True)]
+            await connection.execute(SQL["delete_stretches"], *where)
+            await connection.execute(SQL["count_stretches"], *where)
+            await connection.execute(SQL["quarters_of_stretches"], *where, watermark)
+            await connection.execute(
+                SQL["reopen"], watermark, sorted({each.ven_id for each in changed if each.last == watermark})
+            )
+    return len(late)
+
+
+async def recount(connection: Connection, start: datetime, end: datetime, watermark: datetime) -> None:
+    """Count the loads of [start, end) again, in the transaction that holds the lock; widened as VENs are."""
+    start, end = aligned(start, end, watermark)
+    if start >= end:
+        return
+    quarters = floor(end, QUARTER)
+    await _make_months(connection, start, end)
+    await connection.execute(SQL["delete_between"], start, end, quarters)
+    await connection.execute(SQL["recount"], start, end)
+    if start < quarters:
+        await connection.execute(SQL["quarters"], start, quarters)
+
+
+async def _make_months(connection: Connection, start: datetime, end: datetime) -> None:
+    for month in months(start, end):
+        await connection.execute(SHARED["make_rollup_month"], month)

@@ -1,0 +1,177 @@
+-- Loads are counted apart: a sample speaks until its VEN's next list of loads, at most its hold.
+
+-- name: pieces
+-- Fragment. `spans`: lists with what follows them; each list's span is found once and joined to its samples.
+cut AS MATERIALIZED (
+    SELECT ven_id, ts, bucket, us_between(ts, greatest(starts, bucket)) AS a,
+           us_between(ts, least(ends, bucket + interval '5 minutes')) AS b
+    FROM (
+        SELECT *, generate_series(date_bin('5 minutes', starts, '1970-01-01 00:00:00+00'),
+                                  ends - interval '1 microsecond', interval '5 minutes') AS bucket
+        FROM (SELECT *, greatest(ts, first) AS starts, least(next_ts, until, last) AS ends FROM spans) AS limited
+        WHERE ends > starts
+    ) AS buckets
+
+-- name: piece
+energy(s.used_power_kw, c.b) - energy(s.used_power_kw, c.a) AS used_uwh,
+coalesce(energy(s.shed_power_kw, c.b) - energy(s.shed_power_kw, c.a), 0) AS shed_uwh,
+(c.b - c.a)::bigint AS covered_us
+
+-- name: load_sums
+sum(used_uwh), sum(shed_uwh), sum(covered_us)
+
+-- name: count
+-- $1, $2: from, to, both at five minutes
+WITH spans AS MATERIALIZED (
+    SELECT *, $1::timestamptz AS first, $2::timestamptz AS last,
+           lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts
+    FROM (
+        SELECT ven_id, ts, until FROM loads_open WHERE until > $1
+        UNION ALL
+        SELECT t.ven_id, t.ts, t.ts + h.hold
+        FROM ven_telemetry t
+        JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+        WHERE t.ts >= $1 AND t.ts < $2 AND t.lists_loads
+    ) AS lists
+), {pieces}
+), opened AS (
+    INSERT INTO loads_open SELECT ven_id, ts, until FROM spans WHERE next_ts IS NULL AND ts >= $1
+    ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
+)
+INSERT INTO load_power_5m
+SELECT ven_id, load_id, bucket, {load_sums}
+FROM (
+    SELECT s.ven_id, s.load_id, c.bucket, {piece}
+    FROM cut c
+    JOIN ven_load_samples s ON s.ven_id = c.ven_id AND s.ts = c.ts
+    WHERE c.ts >= $1 AND s.ts >= $1 AND s.ts < $2
+    UNION ALL
+    -- The lists from before: each found by its key (OFFSET keeps the planner from reading a whole hold of samples).
+    SELECT c.ven_id, s.load_id, c.bucket, {piece}
+    FROM cut c
+    JOIN LATERAL (
+        SELECT * FROM ven_load_samples x WHERE x.ven_id = c.ven_id AND x.ts = c.ts OFFSET 0
+    ) AS s ON true
+    WHERE c.ts < $1
+) AS pieces
+GROUP BY ven_id, load_id, bucket
+
+-- name: forget_seen
+-- $1, $2: from, to
+DELETE FROM late_lists WHERE ts >= $1 AND ts < $2
+
+-- name: forget_silent
+-- $1: the watermark of loads
+DELETE FROM loads_open WHERE until <= $1
+
+-- name: quarters
+-- $1, $2: from, to, both at fifteen minutes
+INSERT INTO load_power_15m
+SELECT ven_id, load_id, {quarter}, {load_sums} FROM load_power_5m WHERE bucket >= $1 AND bucket < $2 GROUP BY 1, 2, 3
+
+-- name: move_watermark
+-- $1: from; $2: to
+UPDATE rollup_state SET loads_watermark = $2 WHERE loads_watermark = $1
+
+-- name: pick
+-- $1: how many at most -> late lists whose time is counted, of the oldest six hours, by VEN; as of late readings
+SELECT l.ven_id, l.ts, date_bin('5 minutes', l.ts, '1970-01-01 00:00:00+00') AS starts,
+       least(date_bin('5 minutes', l.ts + (SELECT max(hold) FROM holds) + interval '299.999999 seconds',
+                      '1970-01-01 00:00:00+00'), s.loads_watermark) AS ends
+FROM rollup_state s
+JOIN late_lists l ON l.ts >= s.loads_history_from AND l.ts < s.loads_watermark
+WHERE l.ts < (
+    SELECT min(o.ts) + interval '6 hours' FROM late_lists o, rollup_state n
+    WHERE o.ts >= n.loads_history_from AND o.ts < n.loads_watermark
+)
+ORDER BY l.ven_id, l.ts
+LIMIT $1
+
+-- name: forget
+-- $1 text[], $2 timestamptz[]: late lists that are counted now
+DELETE FROM late_lists l USING unnest($1::text[], $2::timestamptz[]) AS u (ven_id, ts)
+WHERE l.ven_id = u.ven_id AND l.ts = u.ts
+
+-- name: delete_stretches
+-- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to
+WITH quarters AS (
+    DELETE FROM load_power_15m r
+    USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    WHERE r.ven_id = u.ven_id AND r.bucket > u.first - interval '15 minutes' AND r.bucket < u.last
+)
+DELETE FROM load_power_5m r
+USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
+
+-- name: count_stretches
+-- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to. What is noted as late is left to be redone.
+WITH spans AS MATERIALIZED (
+    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last,
+           lead(t.ts) OVER (PARTITION BY t.ven_id, u.first ORDER BY t.ts) AS next_ts
+    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    JOIN ven_telemetry t ON t.ven_id = u.ven_id AND t.ts >= u.first - (SELECT max(hold) FROM holds) AND t.ts < u.last
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    WHERE t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
+), {pieces}
+)
+INSERT INTO load_power_5m
+SELECT ven_id, load_id, bucket, {load_sums}
+FROM (
+    SELECT c.ven_id, s.load_id, c.bucket, {piece}
+    FROM cut c
+    JOIN LATERAL (
+        SELECT * FROM ven_load_samples x WHERE x.ven_id = c.ven_id AND x.ts = c.ts OFFSET 0
+    ) AS s ON true
+) AS pieces
+GROUP BY ven_id, load_id, bucket
+
+-- name: quarters_of_stretches
+-- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to; $4: the watermark of loads
+WITH keys AS (
+    SELECT DISTINCT ven_id, generate_series(date_bin('15 minutes', first, '1970-01-01 00:00:00+00'),
+                                            last - interval '1 microsecond', interval '15 minutes') AS starts
+    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+)
+INSERT INTO load_power_15m
+SELECT r.ven_id, r.load_id, k.starts, {load_sums}
+FROM keys k
+JOIN load_power_5m r ON r.ven_id = k.ven_id AND r.bucket >= k.starts AND r.bucket < k.starts + interval '15 minutes'
+WHERE k.starts + interval '15 minutes' <= $4::timestamptz
+GROUP BY r.ven_id, r.load_id, k.starts
+
+-- name: reopen
+-- $1: the watermark of loads; $2 text[]: VENs whose stretch reaches it
+INSERT INTO loads_open
+SELECT t.ven_id, max(t.ts), max(t.ts + h.hold)
+FROM ven_telemetry t
+JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+WHERE t.ven_id = ANY ($2::text[]) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
+  AND t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
+GROUP BY t.ven_id
+ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
+
+-- name: delete_between
+-- $1, $2: from, to; $3: until where 15-minute rows are there
+WITH quarters AS (DELETE FROM load_power_15m WHERE bucket >= $1 AND bucket < $3)
+DELETE FROM load_power_5m WHERE bucket >= $1 AND bucket < $2
+
+-- name: recount
+-- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.
+WITH spans AS MATERIALIZED (
+    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, $1::timestamptz AS first, $2::timestamptz AS last,
+           lead(t.ts) OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS next_ts
+    FROM ven_telemetry t
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    WHERE t.ts >= $1 - (SELECT max(hold) FROM holds) AND t.ts < $2 AND t.lists_loads
+      AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
+), {pieces}
+)
+INSERT INTO load_power_5m
+SELECT ven_id, load_id, bucket, {load_sums}
+FROM (
+    SELECT s.ven_id, s.load_id, c.bucket, {piece}
+    FROM cut c
+    JOIN ven_load_samples s ON s.ven_id = c.ven_id AND s.ts = c.ts
+    WHERE s.ts >= $1 - (SELECT max(hold) FROM holds) AND s.ts < $2
+) AS pieces
+GROUP BY ven_id, load_id, bucket

@@ -1,0 +1,39 @@
+-- A stretch of closed time is counted again as a whole, from raw rows.
+
+-- name: delete_between
+-- $1, $2: from, to; $3: until where 15-minute rows are there
+WITH a AS (DELETE FROM network_power_1m WHERE bucket >= $1 AND bucket < $2),
+     b AS (DELETE FROM network_power_5m WHERE bucket >= $1 AND bucket < $2),
+     c AS (DELETE FROM network_power_15m WHERE bucket >= $1 AND bucket < $3),
+     d AS (DELETE FROM ven_power_15m WHERE bucket >= $1 AND bucket < $3)
+DELETE FROM ven_power_5m WHERE bucket >= $1 AND bucket < $2
+
+-- name: recount
+-- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.
+WITH carried_and_seen AS (
+    SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
+           t.event_id, t.ts + h.hold AS until
+    FROM ven_telemetry t
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    WHERE t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $2::timestamptz
+      AND NOT EXISTS (SELECT 1 FROM late_readings l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
+), {bulk_pieces}
+), {bulk_write}
+)
+SELECT count(*) FROM vens
+
+-- name: first_quarter
+-- -> from which quarter of an hour on raw rows tell what was counted: of the first reading, or the first whole one that
+-- begins a hold after the oldest raw row that is kept; null: none do
+SELECT CASE WHEN isfinite(raw_from)
+            THEN date_bin('15 minutes', raw_from + interval '899.999999 seconds', '1970-01-01 00:00:00+00')
+            ELSE (SELECT date_bin('15 minutes', min(ts), '1970-01-01 00:00:00+00') FROM ven_telemetry) END
+FROM rollup_state
+
+-- name: move_history_from
+-- $1: counted exactly from here on; null: all is
+UPDATE rollup_state SET history_from = coalesce($1::timestamptz, '-infinity')
+
+-- name: move_loads_history_from
+-- $1: loads are counted exactly from here on; null: all are
+UPDATE rollup_state SET loads_history_from = coalesce($1::timestamptz, '-infinity')

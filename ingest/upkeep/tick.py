@@ -1,0 +1,140 @@
+"""The watermark moves: readings of [watermark, next) are counted into the sums that are open, or leapt over in bulk.
+
+What a tick adds and the watermark that says so commit together or not at all. docs/architecture.md, "Rollups".
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from ingest.upkeep.alone import alone
+from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, MINUTE, QUARTER, SHARED, floor, months
+from ingest.upkeep.writers import wait_for_writers
+from shared.advisory_locks import COUNTING
+from shared.db import Connection
+from shared.errors import EcsError
+from shared.logs import get_logger
+from shared.sql import load_blocks
+
+log = get_logger(__name__)
+
+SQL = load_blocks(Path(__file__).with_name("tick.sql"), FRAGMENTS)
+
+_QUICK_SECONDS, _SLOW_SECONDS = 0.5, 2.0
+_LONGEST_STEP = timedelta(hours=6)
+
+
+class NotMigratedError(EcsError):
+    """rollup_state has no row: the schema is not this version's."""
+
+
+class Counted(NamedTuple):
+    """What one step of the watermark took in."""
+
+    readings: int
+    watermark: datetime
+
+
+class Pace:
+    """How long a step in bulk may be: longer while that is quick, so that nobody waits long for the lock."""
+
+    def __init__(self) -> None:
+        self.step = FIVE_MINUTES
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the time of a step, and choose how long the next one may be."""
+        began = time.monotonic()
+        yield
+        seconds = time.monotonic() - began
+        if seconds < _QUICK_SECONDS:
+            self.step = min(self.step * 2, _LONGEST_STEP)
+        elif seconds > _SLOW_SECONDS:
+            self.step = max(self.step / 2, FIVE_MINUTES)
+
+
+class Counter:
+    """Moves the watermark of VENs and the network. Remembers how long a leap may be, and nothing of the data."""
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+
+    async def advance(self, connection: Connection, until: datetime) -> int:
+        """Count everything before `until`, in steps of a transaction each; returns how many readings that were."""
+        await close(connection, until)
+        await begin(connection, until)
+        readings = 0
+        while (counted := await self.step(connection, until)) is not None:
+            readings += counted.readings
+        return readings
+
+    async def step(self, connection: Connection, until: datetime) -> Counted | None:
+        """Count one stretch more; None when everything before `until`, which is closed, is counted."""
+        async with alone(connection, COUNTING):
+            start = (await read_state(connection))["watermark"]
+            if start >= until:
+                return None
+            leap = floor(min(start + self._pace.step, until), FIVE_MINUTES)
+            if start == floor(start, FIVE_MINUTES) and leap > start:
+                with self._pace.timed():
+                    return await _leap(connection, start, leap)
+            return await _tick(connection, start, min(floor(start, MINUTE) + MINUTE, until))
+
+
+async def read_state(connection: Connection) -> dict[str, datetime]:
+    """The row of rollup_state; raises NotMigratedError."""
+    row = await connection.fetchrow(SQL["state"])
+    if row is None:
+        raise NotMigratedError("rollup_state is empty: run `ecs-backend migrate`")
+    return dict(row)
+
+
+async def close(connection: Connection, until: datetime) -> None:
+    """From now on writers note as late what they store before `until`; returns when every writer that may not have
+    known has ended, so that its rows can be seen. Waits even if `until` is closed already: whoever closed it may
+    have died before it waited."""
+    await connection.execute(SQL["move_closing"], until)
+    await wait_for_writers(connection)
+
+
+async def begin(connection: Connection, until: datetime) -> None:
+    """Of a database that nothing was counted in: begin at its first reading, or at `until`."""
+    await connection.execute(SQL["begin"], until)
+
+
+async def _tick(connection: Connection, start: datetime, end: datetime) -> Counted:
+    """Count [start, end), which lies within one minute; closes the five and fifteen minutes that end there."""
+    await connection.execute(SQL["forget_seen_marks"], start, end)
+    row = await connection.fetchrow(SQL["tick"], start, end)
+    assert row is not None  # noqa: S101 a count always has a row
+    await _move(connection, start, end, row["first"])
+    if end == floor(end, FIVE_MINUTES):
+        await connection.execute(SHARED["make_rollup_month"], end - FIVE_MINUTES)
+        await connection.execute(SQL["close_vens"], end - FIVE_MINUTES, end)
+        if end == floor(end, QUARTER):
+            await connection.execute(SQL["close_quarter"], end - QUARTER, end)
+        await connection.execute(SQL["forget_silent"], end)
+    return Counted(row["readings"], end)
+
+
+async def _leap(connection: Connection, start: datetime, end: datetime) -> Counted:
+    """Count [start, end), both at the end of five minutes, straight into the tiers."""
+    await connection.execute(SQL["forget_seen_marks"], start, end)
+    for month in months(start, end):
+        await connection.execute(SHARED["make_rollup_month"], month)
+    row = await connection.fetchrow(SQL["leap"], start, end)
+    assert row is not None  # noqa: S101 a count always has a row
+    await _move(connection, start, end, row["first"])
+    first, last = floor(start, QUARTER), floor(end, QUARTER)
+    if first < last:
+        await connection.execute(SHARED["quarters"], first, last)
+    await connection.execute(SQL["forget_silent"], end)
+    return Counted(row["readings"], end)
+
+
+async def _move(connection: Connection, start: datetime, end: datetime, first: datetime | None) -> None:
+    moved = await connection.execute(SQL["move_watermark"], start, end, first)
+    assert moved == "UPDATE 1", moved  # noqa: S101 nobody else moves it under the lock
