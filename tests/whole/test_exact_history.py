@@ -78,7 +78,9 @@ class Api(Counting):
             if (point := self.point(of, spans, at, following(at, granularity, zone))) is not None
             and (first is None or last is None or (following(at, granularity, zone) > first and at < last))
         ]
-        assert found == wanted, f"{question} after {self.happened}: {found[:3]} {len(found)} not {wanted[:3]} {len(wanted)}"
+        assert found == wanted, (
+            f"{question} after {self.happened}: {found[:3]} {len(found)} not {wanted[:3]} {len(wanted)}"
+        )
 
     def spans(self, of: str) -> list[integral.Span]:
         now = 10**18
