@@ -21,9 +21,10 @@ def follows(granularity: Granularity, zone: ZoneInfo | None) -> bool:
 
 def aligns(granularity: Granularity) -> bool:
     """Whether a time zone says where buckets of `granularity` begin: hours that divide a day, or whole days."""
-    if granularity.unit == "h":
-        return _DAY_HOURS % granularity.count == 0 or granularity.count % _DAY_HOURS == 0
-    return granularity.unit in ("d", "w", "mo")
+    if granularity.unit in ("w", "mo"):
+        return True
+    hours, rest = divmod(granularity.seconds, 3600)
+    return rest == 0 and hours > 0 and (_DAY_HOURS % hours == 0 or hours % _DAY_HOURS == 0)
 
 
 def edges(start: datetime, end: datetime, granularity: Granularity, zone: ZoneInfo | None) -> list[datetime]:
@@ -39,8 +40,9 @@ def edges(start: datetime, end: datetime, granularity: Granularity, zone: ZoneIn
 
 
 def _steps(first: date, last: date, granularity: Granularity, zone: ZoneInfo) -> Iterator[datetime]:
-    if granularity.unit == "h" and granularity.count < _DAY_HOURS:
-        yield from _hours(first, last, granularity.count, zone)
+    hours = granularity.seconds // 3600
+    if hours < _DAY_HOURS:
+        yield from _hours(first, last, hours, zone)
     elif granularity.unit == "mo":
         for step in range(_month(first) // granularity.count - 1, _month(last) // granularity.count + 3):
             year, month = divmod(step * granularity.count, 12)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.database import Database
 from api.telemetry import calendar
-from api.telemetry.buckets import DEFAULTS, MAX_POINTS, Buckets, Limits, choose, count
+from api.telemetry.buckets import DEFAULTS, MAX_POINTS, Buckets, Limits, choose, count, cover
 from api.telemetry.live import Live
 from api.telemetry.params import HistoryParams, history_params
 from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled
@@ -19,6 +19,7 @@ from api.web.lookup import service
 from api.web.resource import csv_table, json
 
 _US = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1)
 
 
 async def network(request: Request) -> Response:
@@ -57,7 +58,8 @@ async def _answer(request: Request, source: Source) -> Response:
         buckets = _cut(params, stored, limits)
         found = await source.points(buckets, buckets.tier(limits.tiers)) if buckets else []
         if buckets is not None and params.fill != "none":
-            found = await _filled(params, source, stored, buckets, found)
+            before = await _before(params, source, limits, buckets, found)
+            found = _filled(params, stored, buckets, found, before)
     granularity = buckets.granularity if buckets else params.granularity or DEFAULTS[0]
     return _encode(params, found, granularity.text)
 
@@ -84,16 +86,41 @@ def _cut(params: HistoryParams, stored: Stored, limits: Limits) -> Buckets | Non
         return None
     start = max(params.start or stored.first, stored.first)
     end = min(params.end or stored.last, stored.now)
+    if params.fill == "none":
+        end = min(end, stored.last)
     return choose(params, start, end, limits) if start < end else None
 
 
-async def _filled(
-    params: HistoryParams, source: Source, stored: Stored, buckets: Buckets, found: list[Point]
+async def _before(
+    params: HistoryParams, source: Source, limits: Limits, buckets: Buckets, found: list[Point]
+) -> Point | None:
+    """The point that is carried into the first buckets: the last one that a range from earlier on would have."""
+    if params.fill != "locf" or (found and found[0].timestamp == buckets.start):
+        return None
+    recent = await _last(params, source, limits, buckets, buckets.start - _HOUR)
+    if recent is not None:
+        return recent
+    quarter = await source.before(buckets.start)
+    return quarter and (await _last(params, source, limits, buckets, quarter.timestamp) or quarter)
+
+
+async def _last(
+    params: HistoryParams, source: Source, limits: Limits, buckets: Buckets, start: datetime
+) -> Point | None:
+    """The last point of an hour from `start` on, before `buckets` and in buckets as they are."""
+    end = min(start + _HOUR, buckets.start)
+    earlier = cover(start, end, buckets.granularity, params.timezone)
+    tier = earlier.tier(limits.tiers)
+    if earlier.start < limits.begins[tier]:
+        return None
+    found = await source.points(earlier, tier)
+    return found[-1] if found else None
+
+
+def _filled(
+    params: HistoryParams, stored: Stored, buckets: Buckets, found: list[Point], before: Point | None
 ) -> list[Point]:
     """With a point for every bucket from the first stored one until now, or to the last with data if `end` was open."""
-    before = None
-    if params.fill == "locf" and (not found or found[0].timestamp > buckets.start):
-        before = await source.before(buckets.start)
     until = stored.now
     if params.end is None:
         if not found:

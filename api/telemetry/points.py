@@ -94,7 +94,9 @@ def ven_point(start: datetime, end: datetime, sums: Sums) -> Point:
 
 def network_point(start: datetime, end: datetime, sums: Sums, first_at: datetime) -> Point:
     """The point of the network: powers over the bucket, less what lies before the network's first reading."""
-    length = round((end - max(start, first_at)) / _US)
+    # If the first reading came late, `first_at`, which is shared for some seconds, may not know of it yet.
+    begins = max(start, first_at) if first_at < end else start
+    length = round((end - begins) / _US)
     return Point(
         start,
         kilowatts(sums.used_uwh, length),

@@ -10,7 +10,13 @@ SELECT least(
             ORDER BY ts LIMIT 1)
        ) AS first,
        greatest(
-           v.telemetry_ts + (SELECT max(hold) FROM holds),
+           greatest(
+               v.telemetry_ts,
+               (SELECT ts FROM ven_telemetry
+                WHERE ven_id = $1::text AND ts >= (SELECT {closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
+                ORDER BY ts DESC LIMIT 1),
+               (SELECT max(ts) FROM late_readings WHERE ven_id = $1::text)
+           ) + (SELECT max(hold) FROM holds),
            (SELECT bucket FROM ven_power_15m WHERE ven_id = $1::text ORDER BY bucket DESC LIMIT 1)
                + interval '15 minutes'
        ) AS last,
@@ -30,7 +36,8 @@ SELECT least(
        ) AS first,
        greatest(
            (SELECT ts FROM ven_load_samples
-            WHERE ven_id = $1::text AND load_id = $2::text AND ts >= (SELECT {loads_closed} FROM rollup_state)
+            WHERE ven_id = $1::text AND load_id = $2::text
+              AND ts >= (SELECT {loads_closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
             ORDER BY ts DESC LIMIT 1) + (SELECT max(hold) FROM holds),
            (SELECT bucket FROM load_power_15m
             WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket DESC LIMIT 1) + interval '15 minutes',

@@ -10,7 +10,7 @@ from msgspec import Struct
 from api.database import Database
 from api.telemetry import queries
 from api.telemetry.buckets import Buckets, Limits
-from api.telemetry.live import Live, sums
+from api.telemetry.live import Live, Network, sums
 from api.telemetry.loads import no_such_load, no_such_ven, storable
 from api.telemetry.points import Point, Sums, network_point, ven_point
 from api.telemetry.queries import Row
@@ -50,20 +50,28 @@ class NetworkSource:
     def __init__(self, database: Database, live: Live) -> None:
         self._database = database
         self._live = live
+        self._network: Network | None = None
+
+    async def _now(self) -> Network:
+        """One moment for the whole answer."""
+        if self._network is None:
+            self._network = await self._live.get()
+        return self._network
 
     async def stored(self) -> Stored:
         """The range of what is stored."""
-        network = await self._live.get()
+        network = await self._now()
         if network.minutes:
             last = network.minutes[-1][0] + _MINUTE
         else:
             row = await queries.before(self._database, "network", network.now)
             last = row["bucket"] + _QUARTER if row else network.now
-        return Stored(network.first_at, last, network.now)
+        first = network.first_at and max(network.first_at, network.coarse_from)
+        return Stored(first, last, network.now)
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
-        network = await self._live.get()
+        network = await self._now()
         fine = network.fine_from
         return Limits(
             (900, 300, 60),
@@ -73,7 +81,7 @@ class NetworkSource:
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of buckets in which something is covered."""
-        network = await self._live.get()
+        network = await self._now()
         first_at = network.first_at or network.now
         if tier is None:
             rows = await queries.network_raw(self._database, buckets)
@@ -92,7 +100,7 @@ class NetworkSource:
 
     async def before(self, moment: datetime) -> Point | None:
         """The last point of 15 minutes before `moment`."""
-        network = await self._live.get()
+        network = await self._now()
         row = await queries.before(self._database, "network", moment)
         if row is None:
             return None

@@ -7,10 +7,12 @@ from typing import Any
 
 import psycopg
 
-from ingest.upkeep import rollup
+from ingest.upkeep import late as late_readings
+from ingest.upkeep import loads
+from ingest.upkeep.tick import Counter
 from shared import db
 from shared.config import Database
-from tests.support.model import Point, R
+from tests.support.model import R
 from tests.support.servers import connect
 
 HOUR, DAY = 3600, 86400
@@ -36,49 +38,81 @@ def execute(database: Database, statement: str, *values: Any) -> None:
         connection.execute(statement.encode(), values or None)
 
 
-def store(database: Database, readings: Iterable[R], *, dirty: bool = False) -> None:
-    """Store readings with their loads, as ingest would; `dirty`: mark their buckets as closed before they came."""
+def store(database: Database, readings: Iterable[R], *, late: bool = False) -> None:
+    """Store readings with their loads, as ingest would; `late`: and note that they came late."""
     readings = list(readings)
     with connected(database) as connection:
         for day in sorted({r.ts // DAY for r in readings}):
             connection.execute("SELECT make_raw_day(%s)", [at(day * DAY)])
         cursor = connection.cursor()
         cursor.executemany(
-            _TELEMETRY, [(r.ven, at(r.ts), r.used, r.shed, r.requested, r.event) for r in readings]
+            _TELEMETRY,
+            [(r.ven, at(r.ts), r.used, r.shed, r.requested, r.event, r.loads is not None) for r in readings],
         )
-        samples = [(r.ven, at(r.ts), load, used, shed) for r in readings for load, used, shed in r.loads]
+        samples = [
+            (r.ven, at(r.ts), load, used, shed) for r in readings for load, used, shed in r.loads or ()
+        ]
         if samples:
             cursor.executemany(_SAMPLE, samples)
             cursor.executemany(_KNOWN, [(ven, load, ts) for ven, ts, load, _, _ in samples])
         cursor.executemany(_VEN, [_ven(r) for r in readings])
-        if dirty:
+        if late:
             cursor.executemany(
-                "INSERT INTO dirty_buckets (bucket, ven_id) VALUES (%s, %s)",
-                sorted({(at(r.ts - r.ts % 300), r.ven) for r in readings}),
+                "INSERT INTO late_readings VALUES (%s, %s)", [(r.ven, at(r.ts)) for r in readings]
             )
+            lists = [(r.ven, at(r.ts)) for r in readings if r.loads is not None]
+            cursor.executemany("INSERT INTO late_lists VALUES (%s, %s)", lists)
 
 
 def _ven(r: R) -> tuple[Any, ...]:
-    loads_ts = at(r.ts) if r.loads else None
+    loads_ts = None if r.loads is None else at(r.ts)
     return r.ven, at(r.ts), r.used, r.shed, r.requested, r.event, loads_ts
 
 
 async def roll_up(database: Database, until: float) -> None:
-    """Do the leader's work for all buckets that end by `until`; dirty ones are redone."""
+    """Do the leader's work: count all before `until`, and what came late."""
     connection = await db.connect(database, application="test-rollup")
     try:
-        await rollup.roll_up(connection, at(until) + rollup.GRACE)
+        await Counter().advance(connection, at(until))
+        while await late_readings.redo(connection):
+            pass
+        counter = loads.LoadCounter()
+        while await counter.step(connection):
+            pass
+        while await loads.redo(connection):
+            pass
     finally:
         await connection.close()
 
 
+def hold(database: Database, seconds: float, since: float | None = None) -> None:
+    """Let readings from `since` on (None: all) speak for `seconds`."""
+    execute(
+        database,
+        "INSERT INTO holds VALUES (%s, make_interval(secs => %s))"
+        " ON CONFLICT (since) DO UPDATE SET hold = excluded.hold",
+        "-infinity" if since is None else at(since),
+        seconds,
+    )
+
+
 def drop_raw(database: Database, before: int) -> None:
-    """Forget raw rows before a UTC midnight, as retention does."""
+    """Forget raw rows before a UTC midnight, as retention does: raw data then begins a hold later."""
     assert before % DAY == 0
     with connected(database) as connection:
-        connection.execute("UPDATE rollup_state SET raw_from = %s", [at(before)])
+        connection.execute(
+            "UPDATE rollup_state SET raw_from = %s + (SELECT max(hold) FROM holds)", [at(before)]
+        )
         for table in ("ven_telemetry", "ven_load_samples"):
             connection.execute(f"DELETE FROM {table} WHERE ts < %s".encode(), [at(before)])
+
+
+def drop_fine(database: Database, before: int) -> None:
+    """Forget rows of 1 and 5 minutes before a time, as retention does."""
+    with connected(database) as connection:
+        connection.execute("UPDATE rollup_state SET fine_from = %s", [at(before)])
+        for table in ("network_power_1m", "network_power_5m", "ven_power_5m", "load_power_5m"):
+            connection.execute(f"DELETE FROM {table} WHERE bucket < %s".encode(), [at(before)])
 
 
 def ven(database: Database, ven_id: str, **columns: Any) -> None:
@@ -111,34 +145,6 @@ def ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
-def shown(points: Iterable[Point]) -> list[dict[str, Any]]:
-    """Points of the model as the api shows them."""
-    return [
-        {
-            "timestamp": iso(point.start),
-            "usedPowerKw": point.used,
-            "shedPowerKw": point.shed,
-            "usedEnergyKwh": point.energy,
-            "eventId": point.event,
-            "requestedReductionKw": point.requested,
-            "venCount": point.vens,
-        }
-        for point in points
-    ]
-
-
-def assert_close(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """The same points, up to the rounding of the answer."""
-    assert [point["timestamp"] for point in found] == [point["timestamp"] for point in expected]
-    for one, other in zip(found, expected, strict=True):
-        for name, value in other.items():
-            if isinstance(value, float):
-                assert one[name] is not None, (name, one, other)
-                assert abs(one[name] - value) <= 0.00051, (name, one, other)
-            else:
-                assert one[name] == value, (name, one, other)
-
-
 def _insert(database: Database, table: str, columns: dict[str, Any]) -> None:
     names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
     execute(database, f"INSERT INTO {table} ({names}) VALUES ({places})", *columns.values())
@@ -146,8 +152,8 @@ def _insert(database: Database, table: str, columns: dict[str, Any]) -> None:
 
 _TELEMETRY = """
 INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, requested_reduction_kw, event_id,
-                           payload, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, '{}', now())
+                           lists_loads, payload, received_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, '{}', now())
 """
 _SAMPLE = """
 INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw, shed_power_kw) VALUES (%s, %s, %s, %s, %s)

@@ -1,7 +1,8 @@
-"""Histories from raw rows alone: what each number is, worked out by hand."""
+"""Histories as they are asked for: ranges, granularities, zones, fill, CSV. What the numbers mean: test_integral.py."""
 
 import csv
 import io
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,157 +10,98 @@ import pytest
 
 from shared.config import Database
 from tests.support.api_client import Client, serving
-from tests.support.api_data import DAY, HOUR, execute, iso, store
+from tests.support.api_data import DAY, HOUR, drop_fine, drop_raw, execute, hold, iso, roll_up, store
 from tests.support.model import R
 
 NETWORK = "/api/stats/network/history"
+VEN, LOAD = "/api/vens/a/history", "/api/vens/a/loads/l/history"
 # 2026-07-10T12:00:00Z
 NOON = 1_783_684_800
+MIDNIGHT = NOON - 12 * HOUR
 
 
 @pytest.fixture
 async def api(database: Database) -> AsyncIterator[Client]:
+    hold(database, 300)
     async with serving(database) as client:
         yield client
 
 
-def point(start: float, used: float, shed: float, energy: float, **more: Any) -> dict[str, Any]:
-    return {
-        "timestamp": iso(start),
-        "usedPowerKw": used,
-        "shedPowerKw": shed,
-        "usedEnergyKwh": energy,
-        "eventId": None,
-        "requestedReductionKw": None,
-        "venCount": None,
-        **more,
-    }
+def every(seconds: int, start: int, end: int, used: float, ven: str = "a") -> list[R]:
+    """Readings of one VEN and of its load l, which uses half."""
+    return [R(ven, ts, used, loads=(("l", used / 2, 0),)) for ts in range(start, end, seconds)]
 
 
-async def test_the_network_is_the_sum_over_vens_of_each_vens_mean(api: Client, database: Database) -> None:
-    # a: mean of 2 and 4 is 3; b: 10. So 13 kW, for 5 minutes: 13 / 12 kWh.
-    store(database, [R("a", NOON, 2), R("a", NOON + 60, 4, 1), R("b", NOON + 299, 10, 2)])
-    assert await api.points(NETWORK) == [point(NOON, 13, 2.5, 1.083, venCount=2)]
+async def starts(api: Client, path: str, **params: str) -> list[str]:
+    return [point["timestamp"] for point in await api.points(path, **params)]
 
 
-async def test_a_larger_bucket_is_the_mean_over_base_buckets_that_have_data(
-    api: Client, database: Database
-) -> None:
-    # 5-minute buckets: 12:00 has a + b = 6, 12:05 nothing, 12:10 has a = 3. Mean 4.5 kW of 1.5 VENs, over 10 minutes.
-    store(database, [R("a", NOON, 2), R("b", NOON, 4), R("a", NOON + 600, 3)])
-    assert await api.points(NETWORK, granularity="15m") == [point(NOON, 4.5, 0, 0.75, venCount=1.5)]
-
-
-async def test_a_multiple_of_a_minute_has_minutes_as_base(api: Client, database: Database) -> None:
-    # Minutes: 12:00 has 2, 12:01 has 6; 12:02 nothing. Mean 4 kW over 2 minutes.
-    store(database, [R("a", NOON, 1), R("a", NOON + 30, 3), R("a", NOON + 60, 6)])
-    assert await api.points(NETWORK, granularity="3m") == [point(NOON, 4, 0, 0.133, venCount=1)]
-    assert await api.points("/api/vens/a/history", granularity="3m") == [point(NOON, 4, 0, 0.133)]
-
-
-async def test_anything_else_is_its_own_base(api: Client, database: Database) -> None:
-    # 30 s: 12:00:00 has (1 + 2) / 2, 12:00:30 has 3.
-    store(database, [R("a", NOON, 1), R("a", NOON + 29, 2), R("a", NOON + 30, 3), R("b", NOON + 31, 3)])
-    assert await api.points(NETWORK, granularity="30s") == [
-        point(NOON, 1.5, 0, 0.013, venCount=1),
-        point(NOON + 30, 6, 0, 0.05, venCount=2),
-    ]
-    assert await api.points("/api/vens/a/history", granularity="90s") == [point(NOON, 2, 0, 0.05)]
-
-
-async def test_the_same_kilowatts_at_every_granularity(api: Client, database: Database) -> None:
-    store(database, [R("a", NOON + s, 4, 1) for s in range(0, 2 * HOUR, 30)])
-    for granularity in ("30s", "1m", "7m", "5m", "15m", "1h", "1d"):
-        for path in (NETWORK, "/api/vens/a/history"):
-            points = await api.points(path, granularity=granularity)
-            assert {(found["usedPowerKw"], found["shedPowerKw"]) for found in points} == {(4, 1)}
-            assert sum(found["usedEnergyKwh"] for found in points) == pytest.approx(
-                8, abs=0.0005 * len(points)
-            )
-
-
-async def test_the_energies_of_vens_add_up_to_the_networks(api: Client, database: Database) -> None:
-    store(database, [R("a", NOON, 12), R("b", NOON, 24), R("b", NOON + 300, 36)])
-    energies = [
-        (await api.points(path, granularity="1h"))[0]["usedEnergyKwh"]
-        for path in (NETWORK, "/api/vens/a/history", "/api/vens/b/history")
-    ]
-    assert energies == [6, 1, 5]
-
-
-async def test_a_load_has_the_mean_of_its_samples(api: Client, database: Database) -> None:
-    store(
-        database,
-        [R("a", NOON, 9, loads=(("l", 1, 0.5), ("m", 7, 0))), R("a", NOON + 60, 9, loads=(("l", 2, 0),))],
-    )
-    path = "/api/vens/a/loads/l/history"
-    assert await api.points(path) == [point(NOON, 1.5, 0.25, 0.125)]
-    assert await api.points(path, granularity="1m") == [
-        point(NOON, 1, 0.5, 0.017),
-        point(NOON + 60, 2, 0, 0.033),
-    ]
-    assert await api.points(path, granularity="20s") == [
-        point(NOON, 1, 0.5, 0.006),
-        point(NOON + 60, 2, 0, 0.011),
-    ]
-
-
-async def test_what_an_event_asks_for(api: Client, database: Database) -> None:
-    # a asks 4 and 6 within an event, 100 outside of it; b asks 3. Network in 12:00: 5 + 3. In 12:05 nobody asks.
-    store(
-        database,
-        [
-            R("a", NOON, 1, 0, 4, "dr-1"),
-            R("a", NOON + 60, 1, 0, 6, "dr-2"),
-            R("a", NOON + 120, 1, 0, 100, None),
-            R("b", NOON, 1, 0, 3, "DR-9"),
-            R("a", NOON + 300, 1, 0, 50),
-            R("a", NOON + 600, 1, 0, None, "dr-1"),
-            R("a", NOON + 900, 1, 0, 2, "dr-0"),
-        ],
-    )
-    found = [(p["eventId"], p["requestedReductionKw"]) for p in await api.points(NETWORK)]
-    assert found == [("dr-2", 8), (None, None), ("dr-1", None), ("dr-0", 2)]
-    # Of a larger bucket: the mean over the base buckets that have one.
-    assert [
-        (p["eventId"], p["requestedReductionKw"]) for p in await api.points(NETWORK, granularity="1h")
-    ] == [("dr-2", 5)]
-    assert [(p["eventId"], p["requestedReductionKw"]) for p in await api.points("/api/vens/a/history")] == [
-        ("dr-2", 5), (None, None), ("dr-1", None), ("dr-0", 2),
-    ]  # fmt: skip
-
-
-async def test_generation_is_negative_and_zero_has_no_sign(api: Client, database: Database) -> None:
-    store(database, [R("a", NOON, -2), R("b", NOON + 300, -0.0001)])
-    answer = await api.get(NETWORK)
-    assert [p["usedPowerKw"] for p in answer.json()["points"]] == [-2, 0]
-    assert "-0.0" not in answer.text.replace("-2.0", "").replace("-0.167", "")
+async def powers(api: Client, path: str, **params: str) -> list[float | None]:
+    return [point["usedPowerKw"] for point in await api.points(path, **params)]
 
 
 async def test_start_is_floored_end_is_ceiled_and_excluded(api: Client, database: Database) -> None:
     store(database, [R("a", NOON + 300 * n, n) for n in range(6)])
-    points = await api.points(NETWORK, start=iso(NOON + 599), end=iso(NOON + 901))
-    assert [p["timestamp"] for p in points] == [iso(NOON + 300), iso(NOON + 600), iso(NOON + 900)]
-    points = await api.points("/api/vens/a/history", start=iso(NOON + 600), end=iso(NOON + 900))
-    assert [p["usedPowerKw"] for p in points] == [2]
+    assert await starts(api, NETWORK, start=iso(NOON + 599), end=iso(NOON + 901)) == [
+        iso(NOON + 300), iso(NOON + 600), iso(NOON + 900),
+    ]  # fmt: skip
+    assert await powers(api, VEN, start=iso(NOON + 600), end=iso(NOON + 900)) == [2]
 
 
-async def test_a_time_may_have_an_offset_and_none_means_utc(api: Client, database: Database) -> None:
-    store(database, [R("a", NOON, 1), R("a", NOON + HOUR, 2)])
-    for start in ("2026-07-10T15:00:00+02:00", "2026-07-10T13:00", "2026-07-10T13:00:00Z"):
-        assert [p["usedPowerKw"] for p in await api.points(NETWORK, start=start)] == [2]
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2026-07-10T14:00:00+02:00",
+        "2026-07-10T12:00",
+        "2026-07-10 12:00:00Z",
+        "1783684800",
+        "1783684800.0",
+        "1783684800000",
+    ],
+)
+async def test_a_time_is_iso_8601_or_unix_s_or_ms(api: Client, database: Database, start: str) -> None:
+    store(database, [R("a", NOON - 300, 1), R("a", NOON, 2)])
+    assert await powers(api, NETWORK, start=start) == [2]
 
 
-async def test_without_start_and_end_it_is_all_that_is_stored(api: Client, database: Database) -> None:
-    store(database, [R("a", NOON - 3 * DAY, 1), R("a", NOON, 2), R("b", NOON + DAY, 3, loads=(("l", 1, 0),))])
-    for path, values in (
-        (NETWORK, [1, 2, 3]),
-        ("/api/vens/a/history", [1, 2]),
-        ("/api/vens/b/loads/l/history", [1]),
-    ):
-        for granularity in ("5m", "1m", "1d"):
-            points = await api.points(path, granularity=granularity)
-            assert [p["usedPowerKw"] for p in points] == values
+@pytest.mark.parametrize("granularity", ["5m", "1m", "15m", "1h", "1d", "1w"])
+async def test_a_range_left_open_is_all_that_is_stored(
+    api: Client, database: Database, granularity: str
+) -> None:
+    days = [R("a", NOON - DAY, 1), R("a", NOON, 2), R("b", NOON + DAY, 3, loads=(("l", 1, 0),))]
+    store(database, days)
+    for path, of in ((NETWORK, days), (VEN, days[:2]), ("/api/vens/b/loads/l/history", days[2:])):
+        found = await api.points(path, granularity=granularity)
+        energies = sum(r.used if path != "/api/vens/b/loads/l/history" else 1 for r in of) / 12
+        assert sum(point["usedEnergyKwh"] for point in found) == pytest.approx(energies, abs=1e-8)
+
+
+@pytest.mark.parametrize("granularity", ["1s", "10s", "1m", "5m", "15m", "1d", "1w", "1mo"])
+async def test_a_start_long_before_what_is_stored_is_no_error(
+    api: Client, database: Database, granularity: str
+) -> None:
+    store(database, every(60, NOON, NOON + 600, 1))
+    for path in (NETWORK, VEN, LOAD):
+        found = await api.points(path, start="1970-01-01", granularity=granularity)
+        assert found == await api.points(path, granularity=granularity)
+        assert found
+
+
+async def test_what_is_asked_beyond_what_is_stored_is_cut(api: Client, database: Database) -> None:
+    store(database, every(60, NOON, NOON + 600, 1))
+    for path in (NETWORK, VEN, LOAD):
+        for granularity in ({}, {"granularity": "1m"}):
+            asked = {"start": "1970-01-01", "end": "2199-01-01", **granularity}
+            assert await api.points(path, **asked) == await api.points(path, **granularity)
+
+
+@pytest.mark.parametrize("until", [0, 900, 960, 1200, 1800])
+async def test_a_range_left_open_ends_where_readings_end(api: Client, database: Database, until: int) -> None:
+    store(database, [R("a", NOON + 800, 12, loads=(("l", 12, 0),))])
+    await roll_up(database, NOON + until)
+    for path in (NETWORK, VEN, LOAD):
+        found = await api.points(path, granularity="15m")
+        assert [round(point["usedEnergyKwh"], 6) for point in found] == [0.333333, 0.666667]
 
 
 async def test_nothing_stored_is_no_points(api: Client, database: Database) -> None:
@@ -172,7 +114,7 @@ async def test_nothing_stored_is_no_points(api: Client, database: Database) -> N
         {"start": iso(NOON + DAY), "end": iso(NOON + 2 * DAY)},
     ):
         assert await api.points(NETWORK, **span) == []
-        assert await api.points("/api/vens/a/history", **span, fill="none") == []
+        assert await api.points(VEN, **span) == []
 
 
 async def test_a_ven_or_a_load_that_was_never_heard_of_is_not_found(api: Client, database: Database) -> None:
@@ -187,63 +129,122 @@ async def test_a_ven_or_a_load_that_was_never_heard_of_is_not_found(api: Client,
 async def test_a_load_that_is_listed_no_more_keeps_its_history(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1, loads=(("l", 1, 0),)), R("a", NOON + 60, 1, loads=(("m", 2, 0),))])
     assert await api.detail(404, "/api/vens/a/loads/l")
-    assert [p["usedPowerKw"] for p in await api.points("/api/vens/a/loads/l/history")] == [1]
+    assert await powers(api, LOAD) == [1]
 
 
-async def test_days_with_a_time_zone_begin_at_its_midnight(api: Client, database: Database) -> None:
-    # 2026-03-29 in Berlin is 23 hours long: from 28th 23:00Z to 29th 22:00Z.
-    midnight = 1_774_738_800
-    assert iso(midnight) == "2026-03-28T23:00:00Z"
-    store(
-        database,
-        [
-            R("a", midnight - 1, 1),
-            R("a", midnight, 2),
-            R("a", midnight + 23 * HOUR - 1, 4),
-            R("a", midnight + 23 * HOUR, 8, loads=(("l", 5, 0),)),
-        ],
-    )
-    zone = {"granularity": "1d", "timezone": "Europe/Berlin"}
-    for path in (NETWORK, "/api/vens/a/history"):
-        points = await api.points(path, **zone)
-        assert [(p["timestamp"], p["usedPowerKw"]) for p in points] == [
-            ("2026-03-27T23:00:00Z", 1), ("2026-03-28T23:00:00Z", 3), ("2026-03-29T22:00:00Z", 8),
-        ]  # fmt: skip
-    assert [p["timestamp"] for p in await api.points("/api/vens/a/loads/l/history", **zone)] == [
-        "2026-03-29T22:00:00Z"
-    ]
-    assert [p["usedPowerKw"] for p in await api.points(NETWORK, granularity="1d")] == [1.5, 6]
-    assert len(await api.points(NETWORK, granularity="12h", timezone="Europe/Berlin")) == 2
+@pytest.mark.parametrize(
+    ("granularity", "timezone", "begins"),
+    [
+        # 2026-03-29 in Berlin is 23 hours long.
+        ("1d", "Europe/Berlin", ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]),
+        ("1440m", "europe/BERLIN", ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]),
+        ("12h", "Europe/Berlin", [
+            "2026-03-28T11:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T10:00:00Z", "2026-03-29T22:00:00Z",
+        ]),
+        ("1d", "Asia/Kathmandu", ["2026-03-27T18:15:00Z", "2026-03-28T18:15:00Z", "2026-03-29T18:15:00Z"]),
+        ("1w", None, ["2026-03-23T00:00:00Z"]),
+        ("1w", "Europe/Berlin", ["2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z"]),
+        ("2w", None, ["2026-03-16T00:00:00Z"]),
+        ("1mo", "Asia/Kolkata", ["2026-02-28T18:30:00Z"]),
+        ("3mo", "America/St_Johns", ["2026-01-01T03:30:00Z"]),
+    ],
+)  # fmt: skip
+async def test_where_a_calendars_buckets_begin(
+    api: Client, database: Database, granularity: str, timezone: str | None, begins: list[str]
+) -> None:
+    # From there to 2026-03-30T00:00Z.
+    first = 1_774_720_800
+    assert iso(first) == "2026-03-28T18:00:00Z"
+    hold(database, 3600)
+    store(database, every(3600, first, first + 30 * HOUR, 2))
+    zone = {} if timezone is None else {"timezone": timezone}
+    for path in (NETWORK, VEN, LOAD):
+        for until in (first, first + 15 * HOUR, first + 30 * HOUR):
+            await roll_up(database, until)
+            found = await api.points(path, granularity=granularity, **zone)
+            assert starts_of(found) == begins
+            energy = sum(round(point["usedEnergyKwh"] * 1e9) for point in found)
+            assert energy == (30 if path == LOAD else 60) * 10**9
 
 
-async def test_a_long_day_has_the_energy_of_25_hours(api: Client, database: Database) -> None:
-    # 2026-10-25 in Berlin, at 2 kW all day.
-    midnight = 1_792_879_200
-    assert iso(midnight) == "2026-10-24T22:00:00Z"
-    store(database, [R("a", midnight + s, 2) for s in range(0, 25 * HOUR, 300)])
-    points = await api.points(NETWORK, granularity="1d", timezone="Europe/Berlin")
-    assert [(p["timestamp"], p["usedEnergyKwh"]) for p in points] == [("2026-10-24T22:00:00Z", 50)]
+def starts_of(found: list[dict[str, Any]]) -> list[str]:
+    return [point["timestamp"] for point in found]
 
 
-async def test_fill(api: Client, database: Database) -> None:
-    store(database, [R("a", NOON + 300, 6, 1, 2, "dr"), R("a", NOON + 900, 12)])
-    span = {"start": iso(NOON), "end": iso(NOON + 1200)}
-    full = point(NOON + 300, 6, 1, 0.5, eventId="dr", requestedReductionKw=2, venCount=1)
-    last = point(NOON + 900, 12, 0, 1, venCount=1)
-    empty = dict.fromkeys(full)
-    assert await api.points(NETWORK, **span) == [full, last]
-    assert await api.points(NETWORK, **span, fill="null") == [
-        {**empty, "timestamp": iso(NOON)}, full, {**empty, "timestamp": iso(NOON + 600)}, last,
-    ]  # fmt: skip
-    assert await api.points(NETWORK, **span, fill="locf") == [
-        {**empty, "timestamp": iso(NOON)}, full, {**full, "timestamp": iso(NOON + 600), "usedEnergyKwh": 0}, last,
-    ]  # fmt: skip
-    assert [p["usedPowerKw"] for p in await api.points("/api/vens/a/history", fill="null")] == [6, None, 12]
-    assert [p["usedPowerKw"] for p in await api.points(NETWORK, fill="null", granularity="1m")][:3] == [
-        6,
-        None,
-        None,
-    ]
+async def test_hours_of_a_zone_of_half_hours_begin_at_its_hours(api: Client, database: Database) -> None:
+    # Lord Howe goes back by half an hour on 2026-04-05 at 02:00, 2026-04-04T15:00Z: from +11 to +10:30.
+    first = 1_775_307_600
+    assert iso(first) == "2026-04-04T13:00:00Z"
+    store(database, every(300, first, first + 4 * HOUR, 2))
+    found = await api.points(VEN, granularity="1h", timezone="Australia/Lord_Howe")
+    assert [point["timestamp"][11:16] for point in found] == ["13:00", "14:00", "15:30", "16:30"]
+    assert [point["usedEnergyKwh"] for point in found] == pytest.approx([2, 3, 2, 1], abs=1e-8)
+    assert await starts(api, VEN, granularity="60m", timezone="Australia/Lord_Howe") == starts_of(found)
+
+
+async def test_7_hours_repeat_from_the_unix_epoch(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON, 1)])
+    assert await starts(api, VEN, granularity="7h") == [iso(NOON - NOON % (7 * HOUR))]
+
+
+@pytest.mark.parametrize("granularity", ["5m", "15m", "59m", "90m", "30s", "7h", "36h"])
+async def test_a_timezone_without_effect_is_refused(
+    api: Client, database: Database, granularity: str
+) -> None:
+    store(database, [R("a", NOON, 1)])
+    asked = {"granularity": granularity, "timezone": "Asia/Kolkata"}
+    assert f"no effect on {granularity}" in await api.detail(400, VEN, params=asked)
+
+
+async def test_a_timezone_is_no_error_where_the_server_picks(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON, 1)])
+    answer = (await api.get(VEN, params={"timezone": "asia/kolkata"})).json()
+    assert (answer["granularity"], len(answer["points"])) == ("5m", 1)
+
+
+async def test_null_fills_every_bucket_of_the_range(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON + 300, 6), R("a", NOON + 900, 12)])
+    assert await powers(api, VEN, fill="null") == [6, None, 12]
+    asked = {"start": iso(NOON), "end": iso(NOON + 1500), "fill": "null"}
+    for path in (NETWORK, VEN):
+        assert await powers(api, path, **asked) == [6, None, 12, None]
+    (_, empty, _) = await api.points(NETWORK, fill="null")
+    assert {value for name, value in empty.items() if name != "timestamp"} == {None}
+
+
+async def test_locf_carries_all_but_energy_over_a_gap(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON, 6, 1, 2, "dr"), R("a", NOON + 600, 12)])
+    for path, more in ((NETWORK, {"venCount": 1}), (VEN, {"coverage": 0})):
+        full, carried, _ = await api.points(path, fill="locf")
+        assert carried == {**full, "timestamp": iso(NOON + 300), "usedEnergyKwh": 0, **more}
+
+
+@pytest.mark.parametrize("granularity", ["10s", "5m", "15m", "1h", "1d"])
+@pytest.mark.parametrize("until", [0, 400, 3 * DAY])
+async def test_locf_carries_a_value_from_before_start(
+    api: Client, database: Database, granularity: str, until: int
+) -> None:
+    # Half an hour of 2 kW, and then, in the same quarter of an hour, a little of 6 kW; then nothing for two days.
+    later = [R("a", NOON + 200, 6, loads=(("l", 3, 0),)), R("a", NOON + 2 * DAY, 1, loads=(("l", 1, 0),))]
+    store(database, [*every(60, NOON - 1800, NOON + 200, 2), *later])
+    if until:
+        await roll_up(database, NOON + until)
+    for path in (NETWORK, VEN, LOAD):
+        all_of_it = await api.points(path, granularity=granularity, start=iso(NOON), end=iso(NOON + 3600))
+        for start in (NOON + 1800, NOON + DAY + 1800, NOON + 2 * DAY - 3600):
+            asked = {"granularity": granularity, "start": iso(start), "end": iso(start + 600), "fill": "locf"}
+            for point in await api.points(path, **asked):
+                if point["usedEnergyKwh"] == 0:
+                    assert point["usedPowerKw"] == all_of_it[-1]["usedPowerKw"]
+
+
+async def test_locf_ends_now(api: Client, database: Database) -> None:
+    now = int(time.time())
+    store(database, [R("a", now - 2400, 6, loads=(("l", 3, 0),))])
+    for path in (NETWORK, VEN, LOAD):
+        found = await starts(api, path, fill="locf", start=iso(now - 3600), end=iso(now + DAY))
+        assert len(found) >= 8
+        assert found[-1] <= iso(time.time())
 
 
 async def test_csv_by_parameter_or_header(api: Client, database: Database) -> None:
@@ -253,50 +254,77 @@ async def test_csv_by_parameter_or_header(api: Client, database: Database) -> No
     assert by_parameter.headers["content-type"] == "text/csv; charset=utf-8"
     assert by_parameter.headers["x-granularity"] == "5m"
     assert by_parameter.content == by_header.content
-    rows = list(csv.reader(io.StringIO(by_parameter.text)))
-    header = "timestamp,usedPowerKw,shedPowerKw,usedEnergyKwh,eventId,requestedReductionKw,venCount"
-    assert rows == [
+    header = "timestamp,usedPowerKw,shedPowerKw,usedEnergyKwh,eventId,requestedReductionKw,venCount,coverage"
+    assert list(csv.reader(io.StringIO(by_parameter.text))) == [
         header.split(","),
-        ["2026-07-10T12:00:00Z", "6.0", "1.0", "0.5", 'dr "1", x', "2.0", "1"],
-        ["2026-07-10T12:05:00Z", "12.0", "0.0", "1.0", "", "", "1"],
+        ["2026-07-10T12:00:00Z", "6.0", "1.0", "0.5", 'dr "1", x', "2.0", "1", ""],
+        ["2026-07-10T12:05:00Z", "12.0", "0.0", "1.0", "", "", "1", ""],
     ]
     assert "granularity" in await api.detail(400, f"{NETWORK}?format=csv&granularity=0m")
 
 
-async def test_the_granularity_of_the_answer_is_the_one_asked_for(api: Client, database: Database) -> None:
+async def test_the_answer_says_the_granularity_asked_for(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1)])
     assert (await api.get(f"{NETWORK}?granularity=60m")).json()["granularity"] == "60m"
 
 
-async def test_without_granularity_the_server_takes_the_finest_that_fits(
-    api: Client, database: Database
-) -> None:
+async def test_without_granularity_it_is_the_finest_that_fits(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1), R("a", NOON + 40 * DAY, 2)])
     answer = (await api.get(NETWORK)).json()
-    assert (answer["granularity"], [p["usedPowerKw"] for p in answer["points"]]) == ("15m", [1, 2])
+    assert (answer["granularity"], len(answer["points"])) == ("15m", 2)
 
 
-async def test_more_than_11000_points_are_refused_with_the_finest_that_fits(
-    api: Client, database: Database
-) -> None:
-    store(database, [R("a", NOON, 1, loads=(("l", 1, 0),))])
-    month = {"start": iso(NOON), "end": iso(NOON + 30 * DAY)}
-    for path in (NETWORK, "/api/vens/a/history", "/api/vens/a/loads/l/history"):
-        detail = await api.detail(400, path, params={**month, "granularity": "1m"})
-        assert detail.startswith("granularity: 1m asks for 43200 points, more than 11000")
-        assert detail.endswith("the finest that fits is 5m")
+async def test_over_11000_points_are_refused_with_what_fits(api: Client, database: Database) -> None:
+    store(database, [*every(60, NOON, NOON + 60, 1), *every(60, NOON + 30 * DAY, NOON + 30 * DAY + 60, 1)])
+    for path, finest in ((NETWORK, "5m"), (VEN, "5m"), (LOAD, "5m")):
+        detail = await api.detail(400, path, params={"granularity": "1m"})
+        assert detail.startswith("granularity: 1m ")
+        assert detail.endswith(f"the finest that fits is {finest}")
     full = {"start": iso(NOON), "end": iso(NOON + 11_000 * 60), "granularity": "1m", "fill": "null"}
     assert len(await api.points(NETWORK, **full)) == 11_000
 
 
 async def test_raw_granularities_have_shorter_ranges(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1, loads=(("l", 1, 0),))])
-    for path, hours in ((NETWORK, 6), ("/api/vens/a/history", 48), ("/api/vens/a/loads/l/history", 48)):
+    for path, hours, finest in ((NETWORK, 6, "1m"), (VEN, 48, "5m"), (LOAD, 48, "5m")):
         fits = {"start": iso(NOON), "end": iso(NOON + hours * HOUR), "granularity": "20s"}
-        assert [p["usedPowerKw"] for p in await api.points(path, **fits)] == [1]
+        assert len(await api.points(path, **fits)) == 15
         detail = await api.detail(400, path, params={**fits, "end": iso(NOON + hours * HOUR + 1)})
         assert f"at most {hours}h" in detail
-        assert detail.endswith("the finest that fits is 1m")
+        assert detail.endswith(f"the finest that fits is {finest}")
+
+
+async def test_raw_granularities_begin_where_raw_rows_do(api: Client, database: Database) -> None:
+    store(database, every(60, MIDNIGHT - HOUR, MIDNIGHT + HOUR, 2))
+    await roll_up(database, MIDNIGHT + HOUR)
+    wanted = {path: await api.points(path, granularity="20s") for path in (NETWORK, VEN, LOAD)}
+    drop_raw(database, MIDNIGHT)
+    begins = MIDNIGHT + 300
+    for path, all_of_it in wanted.items():
+        found = await api.points(path, granularity="20s")
+        assert found == [point for point in all_of_it if point["timestamp"] >= iso(begins)]
+        assert await api.points(path, granularity="20s", start=iso(begins)) == found
+        detail = await api.detail(400, path, params={"granularity": "20s", "start": iso(begins - 20)})
+        assert "raw data, which begins at 2026-07-10T00:05:00Z" in detail
+        assert detail.endswith(f"the finest that fits is {'1m' if path == NETWORK else '5m'}")
+
+
+@pytest.mark.parametrize("granularity", ["10m", "61m", "5m", "65m"])
+async def test_a_granularity_that_is_gone_says_what_is_left(
+    api: Client, database: Database, granularity: str
+) -> None:
+    store(database, every(300, MIDNIGHT - 6 * HOUR, MIDNIGHT + 6 * HOUR, 2))
+    await roll_up(database, MIDNIGHT + 6 * HOUR)
+    drop_raw(database, MIDNIGHT)
+    drop_fine(database, MIDNIGHT)
+    asked = {"granularity": granularity, "start": iso(MIDNIGHT - HOUR), "end": iso(MIDNIGHT)}
+    for path in (NETWORK, VEN, LOAD):
+        detail = await api.detail(400, path, params=asked)
+        assert "begins at 2026-07-10T00:0" in detail
+        assert detail.endswith("the finest that fits is 15m")
+        assert len(await api.points(path, **{**asked, "granularity": "15m"})) == 4
+        picked = await api.get(path, params={"start": asked["start"], "end": asked["end"]})
+        assert (picked.json()["granularity"], len(picked.json()["points"])) == ("15m", 4)
 
 
 async def test_ids_may_hold_anything_but_slashes(api: Client, database: Database) -> None:
