@@ -15,14 +15,13 @@ _SESSION = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "30s",
 }
-# For sessions that roll up. A bucket is a short stretch of time and nearly every VEN. Before a partition is
-# analyzed, the planner would read all of it, or walk its whole (ven_id, ts) index and sort; BRIN and one hash
-# table are right with and without statistics.
-ROLLUP_PLANNER = {
+# For sessions that count. They read short stretches of nearly every VEN, and the statistics of today's partition are
+# always behind: BRIN and key look-ups are right whatever the planner believes, whole tables and sorted joins never are.
+COUNTING_PLANNER = {
     "work_mem": "64MB",
+    "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
-    "enable_indexscan": "off",
-    "enable_sort": "off",
+    "enable_mergejoin": "off",
     "enable_incremental_sort": "off",
 }
 # A statement that takes longer is given up: the server may be gone. A rollup of an hour of a large fleet takes long.
@@ -42,11 +41,11 @@ async def writer_connection(settings: Database) -> Connection:
 
 
 async def leader_connection(settings: Database) -> Connection:
-    """For partitions, rollups and retention."""
+    """For partitions, counting and retention."""
     return await db.connect(
         settings,
         application="ecs-ingest-leader",
-        server_settings={**_SESSION, **_LOCK_TIMEOUT, **ROLLUP_PLANNER},
+        server_settings={**_SESSION, **_LOCK_TIMEOUT, **COUNTING_PLANNER},
         command_timeout=_ROLLUP_SECONDS,
     )
 
@@ -56,7 +55,7 @@ async def rebuild_connection(settings: Database) -> Connection:
     return await db.connect(
         settings,
         application="ecs-rebuild",
-        server_settings={**_SESSION, **ROLLUP_PLANNER},
+        server_settings={**_SESSION, **COUNTING_PLANNER},
         command_timeout=_ROLLUP_SECONDS,
     )
 

@@ -15,13 +15,15 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-_EVERY_SECONDS = 5.0
+# After an error, and while another process leads.
+_TRY_SECONDS = 5.0
 
-Work = Callable[[Connection], Awaitable[None]]
+# Does what there is to do, and returns after how many seconds to do it again.
+Work = Callable[[Connection], Awaitable[float]]
 
 
 class Lead:
-    """Does `work` every few seconds, if this process leads."""
+    """Does `work` again and again, if this process leads."""
 
     def __init__(self, job: str, lock: int, settings: Database, health: DatabaseHealth, work: Work) -> None:
         self._job = job
@@ -36,26 +38,26 @@ class Lead:
         """Lead whenever nobody else does, until cancelled."""
         try:
             while True:
+                pause = _TRY_SECONDS
                 try:
-                    await self._turn()
+                    pause = await self._turn()
                     self._health.worked(Asker.LEADER)
                 except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     if db.cancelled():
                         raise asyncio.CancelledError from exc
                     self._stumble(exc)
-                await asyncio.sleep(_EVERY_SECONDS)
+                await asyncio.sleep(pause)
         finally:
             self._drop()
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> float:
         if self._connection is None or self._connection.is_closed():
             self._connection, self._leads = await leader_connection(self._settings), False
         if not self._leads:
             self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock)
             if self._leads:
                 log.info("leading", job=self._job)
-        if self._leads:
-            await self._work(self._connection)
+        return await self._work(self._connection) if self._leads else _TRY_SECONDS
 
     def _stumble(self, error: BaseException) -> None:
         self._health.failed(Asker.LEADER, error)

@@ -22,6 +22,9 @@ log = get_logger(__name__)
 SQL = load_blocks(Path(__file__).with_name("leader.sql"), FRAGMENTS)
 # Late readings and older history wait when the next tick is due.
 _TURN_SECONDS = 4.0
+# From one tick to the next: longer where a tick is dear, as half its cost is by VEN, not by reading.
+_LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 5.0, 30.0
+_PAUSE_FOR_COST = 80.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
 _RAW_DAYS_AHEAD = 2
@@ -51,7 +54,7 @@ class Leader:
             for lead in self._leads:
                 tasks.create_task(lead.run(), name="lead")
 
-    async def _turn(self, connection: Connection) -> None:
+    async def _turn(self, connection: Connection) -> float:
         began = time.monotonic()
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         upkeep = began >= self._upkeep_at
@@ -60,7 +63,8 @@ class Leader:
         if await connection.fetchval(SQL["change_hold"], self._hold):
             log.info("hold_changed", seconds=self._hold.total_seconds())
         counted = await self._counter.advance(connection, now - timedelta(seconds=self._horizon.seconds))
-        self._metrics.tick_seconds.observe(time.monotonic() - began)
+        cost = time.monotonic() - began
+        self._metrics.tick_seconds.observe(cost)
         self._horizon.learn(await connection.fetchval(SQL["just_late"], _JUST_LATE), counted)
         while time.monotonic() - began < _TURN_SECONDS and await late.redo(connection):
             pass
@@ -71,8 +75,10 @@ class Leader:
             await retention.drop_expired(connection, now, self._keep)
             self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
         await self._show(connection)
+        pause = min(max(_LEAST_PAUSE_SECONDS, _PAUSE_FOR_COST * cost), _MOST_PAUSE_SECONDS)
+        return max(0.0, pause - (time.monotonic() - began))
 
-    async def _loads_turn(self, connection: Connection) -> None:
+    async def _loads_turn(self, connection: Connection) -> float:
         began = time.monotonic()
         while await self._load_counter.step(connection):
             pass
@@ -80,6 +86,7 @@ class Leader:
             pass
         while time.monotonic() - began < _TURN_SECONDS and await self._loads_backfill.step(connection):
             pass
+        return _LEAST_PAUSE_SECONDS
 
     async def _trim(self, connection: Connection) -> None:
         if time.monotonic() < self._trim_at:

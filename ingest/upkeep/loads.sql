@@ -1,8 +1,11 @@
 -- Loads are counted apart: a sample speaks until its VEN's next list of loads, at most its hold.
 
 -- name: pieces
--- Fragment. `spans`: lists with what follows them; each list's span is found once and joined to its samples.
-cut AS MATERIALIZED (
+-- Fragment. `lists`: lists of loads from a hold before `first` on; each list's span is found once and cut at five minutes,
+-- and its samples are found by its key: the same plan whatever the planner knows.
+spans AS (
+    SELECT *, lead(ts) OVER (PARTITION BY ven_id, first ORDER BY ts) AS next_ts FROM lists
+), cut AS MATERIALIZED (
     SELECT ven_id, ts, bucket, us_between(ts, greatest(starts, bucket)) AS a,
            us_between(ts, least(ends, bucket + interval '5 minutes')) AS b
     FROM (
@@ -11,50 +14,38 @@ cut AS MATERIALIZED (
         FROM (SELECT *, greatest(ts, first) AS starts, least(next_ts, until, last) AS ends FROM spans) AS limited
         WHERE ends > starts
     ) AS buckets
-
--- name: piece
-energy(s.used_power_kw, c.b) - energy(s.used_power_kw, c.a) AS used_uwh,
-coalesce(energy(s.shed_power_kw, c.b) - energy(s.shed_power_kw, c.a), 0) AS shed_uwh,
-(c.b - c.a)::bigint AS covered_us
+)
+INSERT INTO load_power_5m
+SELECT c.ven_id, s.load_id, c.bucket,
+       sum(energy(s.used_power_kw, c.b) - CASE WHEN c.a > 0 THEN energy(s.used_power_kw, c.a) ELSE 0 END),
+       coalesce(sum(energy(s.shed_power_kw, c.b) - CASE WHEN c.a > 0 THEN energy(s.shed_power_kw, c.a) ELSE 0 END), 0),
+       sum(c.b - c.a)
+FROM cut c
+JOIN LATERAL (
+    SELECT load_id, used_power_kw, shed_power_kw FROM ven_load_samples x
+    WHERE x.ven_id = c.ven_id AND x.ts = c.ts
+    OFFSET 0
+) AS s ON true
+GROUP BY c.ven_id, s.load_id, c.bucket
 
 -- name: load_sums
 sum(used_uwh), sum(shed_uwh), sum(covered_us)
 
 -- name: count
 -- $1, $2: from, to, both at five minutes
-WITH spans AS MATERIALIZED (
-    SELECT *, $1::timestamptz AS first, $2::timestamptz AS last,
-           lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts
-    FROM (
-        SELECT ven_id, ts, until FROM loads_open WHERE until > $1
-        UNION ALL
-        SELECT t.ven_id, t.ts, t.ts + h.hold
-        FROM ven_telemetry t
-        JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-        WHERE t.ts >= $1 AND t.ts < $2 AND t.lists_loads
-    ) AS lists
-), {pieces}
-), opened AS (
-    INSERT INTO loads_open SELECT ven_id, ts, until FROM spans WHERE next_ts IS NULL AND ts >= $1
-    ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
-)
-INSERT INTO load_power_5m
-SELECT ven_id, load_id, bucket, {load_sums}
-FROM (
-    SELECT s.ven_id, s.load_id, c.bucket, {piece}
-    FROM cut c
-    JOIN ven_load_samples s ON s.ven_id = c.ven_id AND s.ts = c.ts
-    WHERE c.ts >= $1 AND s.ts >= $1 AND s.ts < $2
+WITH seen AS MATERIALIZED (
+    SELECT t.ven_id, t.ts, t.ts + h.hold AS until
+    FROM ven_telemetry t
+    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    WHERE t.ts >= $1 AND t.ts < $2 AND t.lists_loads
+), lists AS (
+    SELECT ven_id, ts, until, $1::timestamptz AS first, $2::timestamptz AS last FROM loads_open WHERE until > $1
     UNION ALL
-    -- The lists from before: each found by its key (OFFSET keeps the planner from reading a whole hold of samples).
-    SELECT c.ven_id, s.load_id, c.bucket, {piece}
-    FROM cut c
-    JOIN LATERAL (
-        SELECT * FROM ven_load_samples x WHERE x.ven_id = c.ven_id AND x.ts = c.ts OFFSET 0
-    ) AS s ON true
-    WHERE c.ts < $1
-) AS pieces
-GROUP BY ven_id, load_id, bucket
+    SELECT ven_id, ts, until, $1, $2 FROM seen
+), opened AS (
+    INSERT INTO loads_open SELECT ven_id, max(ts), max(until) FROM seen GROUP BY ven_id
+    ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
+), {pieces}
 
 -- name: forget_seen
 -- $1, $2: from, to
@@ -105,25 +96,13 @@ WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
 -- name: count_stretches
 -- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to. What is noted as late is left to be redone.
-WITH spans AS MATERIALIZED (
-    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last,
-           lead(t.ts) OVER (PARTITION BY t.ven_id, u.first ORDER BY t.ts) AS next_ts
+WITH lists AS (
+    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last
     FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
     JOIN ven_telemetry t ON t.ven_id = u.ven_id AND t.ts >= u.first - (SELECT max(hold) FROM holds) AND t.ts < u.last
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {pieces}
-)
-INSERT INTO load_power_5m
-SELECT ven_id, load_id, bucket, {load_sums}
-FROM (
-    SELECT c.ven_id, s.load_id, c.bucket, {piece}
-    FROM cut c
-    JOIN LATERAL (
-        SELECT * FROM ven_load_samples x WHERE x.ven_id = c.ven_id AND x.ts = c.ts OFFSET 0
-    ) AS s ON true
-) AS pieces
-GROUP BY ven_id, load_id, bucket
 
 -- name: quarters_of_stretches
 -- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to; $4: the watermark of loads
@@ -157,21 +136,10 @@ DELETE FROM load_power_5m WHERE bucket >= $1 AND bucket < $2
 
 -- name: recount
 -- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.
-WITH spans AS MATERIALIZED (
-    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, $1::timestamptz AS first, $2::timestamptz AS last,
-           lead(t.ts) OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS next_ts
+WITH lists AS MATERIALIZED (
+    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, $1::timestamptz AS first, $2::timestamptz AS last
     FROM ven_telemetry t
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.ts >= $1 - (SELECT max(hold) FROM holds) AND t.ts < $2 AND t.lists_loads
       AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {pieces}
-)
-INSERT INTO load_power_5m
-SELECT ven_id, load_id, bucket, {load_sums}
-FROM (
-    SELECT s.ven_id, s.load_id, c.bucket, {piece}
-    FROM cut c
-    JOIN ven_load_samples s ON s.ven_id = c.ven_id AND s.ts = c.ts
-    WHERE s.ts >= $1 - (SELECT max(hold) FROM holds) AND s.ts < $2
-) AS pieces
-GROUP BY ven_id, load_id, bucket

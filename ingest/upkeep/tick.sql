@@ -31,10 +31,11 @@ WHERE watermark = $1
 DELETE FROM late_readings WHERE ts >= $1 AND ts < $2
 
 -- name: tick
--- $1, $2: from, to, within one minute -> readings counted, the first of them
+-- $1, $2: from, to, within one minute -> readings counted, the first of them. `seen` is read before it is sorted: in the
+-- order of its key the planner would walk a whole index.
 WITH seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
-           t.event_id, t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS next_ts
+           t.event_id, t.ts + h.hold AS until
     FROM ven_telemetry t
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
@@ -50,44 +51,48 @@ WITH seen AS MATERIALIZED (
            sum(us)::bigint AS covered_us,
            coalesce(sum(us) FILTER (WHERE requested_kw IS NOT NULL), 0)::bigint AS event_us,
            max(event_id) AS event_id
-    FROM (SELECT *, us_between(ts, least(next_ts, until, $2)) AS us FROM seen) AS spoken
-    GROUP BY ven_id
-), carried AS (
-    -- What the last reading before $1 says: `open_*` since its VEN's row was written, `a` to `b` since $1.
-    SELECT o.ven_id, o.used_kw, o.shed_kw, o.requested_kw, o.bucket, o.used_uwh, o.shed_uwh, o.requested_uwh,
-           o.covered_us, o.event_us, o.event_id,
-           us_between(o.ts, greatest(o.upto, {five_minutes})) AS open_a, us_between(o.ts, ends) AS open_b,
-           us_between(o.ts, $1) AS a, us_between(o.ts, ends) AS b
     FROM (
-        SELECT o.*, least(r.first_ts, o.until, $2) AS ends
+        SELECT *, us_between(ts, least(next_ts, until, $2)) AS us
+        FROM (SELECT *, lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts FROM seen) AS followed
+    ) AS spoken
+    GROUP BY ven_id
+), carried AS MATERIALIZED (
+    -- What the last reading before $1 says until its VEN's next: from `a` to `b` since $1, from `open_a` to `b` since its
+    -- row was written. Sums of earlier five minutes are none of these.
+    SELECT o.ven_id, o.first_ts IS NOT NULL AS reported, o.used_kw, o.shed_kw, o.requested_kw,
+           o.bucket = {five_minutes} AS same,
+           us_between(o.ts, least(greatest(o.upto, {five_minutes}), ends)) AS open_a,
+           us_between(o.ts, least($1, ends)) AS a, us_between(o.ts, ends) AS b
+    FROM (
+        SELECT o.*, r.first_ts, greatest(least(r.first_ts, o.until, $2), o.upto) AS ends
         FROM ven_open o
         LEFT JOIN reported r ON r.ven_id = o.ven_id
         WHERE o.until > $1 OR r.ven_id IS NOT NULL
     ) AS o
-), written AS (
+), updated AS (
+    UPDATE ven_open AS o SET
+        ts = r.ts, until = r.until, used_kw = r.used_kw, shed_kw = r.shed_kw, requested_kw = r.requested_kw,
+        upto = $2, bucket = {five_minutes},
+        used_uwh = r.used_uwh + CASE WHEN c.same THEN o.used_uwh ELSE 0 END
+            + energy(c.used_kw, c.b) - energy(c.used_kw, c.open_a),
+        shed_uwh = r.shed_uwh + CASE WHEN c.same THEN o.shed_uwh ELSE 0 END
+            + energy(c.shed_kw, c.b) - energy(c.shed_kw, c.open_a),
+        requested_uwh = r.requested_uwh + CASE WHEN c.same THEN o.requested_uwh ELSE 0 END
+            + coalesce(energy(c.requested_kw, c.b) - energy(c.requested_kw, c.open_a), 0),
+        covered_us = r.covered_us + CASE WHEN c.same THEN o.covered_us ELSE 0 END + (c.b - c.open_a)::bigint,
+        event_us = r.event_us + CASE WHEN c.same THEN o.event_us ELSE 0 END
+            + CASE WHEN c.requested_kw IS NOT NULL THEN (c.b - c.open_a)::bigint ELSE 0 END,
+        event_id = greatest(r.event_id, CASE WHEN c.same THEN o.event_id END)
+    FROM reported r
+    JOIN carried c ON c.ven_id = r.ven_id
+    WHERE o.ven_id = r.ven_id
+), inserted AS (
     INSERT INTO ven_open (ven_id, ts, until, used_kw, shed_kw, requested_kw, upto, bucket,
                           used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id)
     SELECT r.ven_id, r.ts, r.until, r.used_kw, r.shed_kw, r.requested_kw, $2, {five_minutes},
-           r.used_uwh + CASE WHEN c.bucket = {five_minutes} THEN c.used_uwh ELSE 0 END
-               + CASE WHEN c.open_b > c.open_a THEN energy(c.used_kw, c.open_b) - energy(c.used_kw, c.open_a) ELSE 0 END,
-           r.shed_uwh + CASE WHEN c.bucket = {five_minutes} THEN c.shed_uwh ELSE 0 END
-               + CASE WHEN c.open_b > c.open_a THEN energy(c.shed_kw, c.open_b) - energy(c.shed_kw, c.open_a) ELSE 0 END,
-           r.requested_uwh + CASE WHEN c.bucket = {five_minutes} THEN c.requested_uwh ELSE 0 END
-               + CASE WHEN c.open_b > c.open_a
-                      THEN coalesce(energy(c.requested_kw, c.open_b) - energy(c.requested_kw, c.open_a), 0) ELSE 0 END,
-           r.covered_us + CASE WHEN c.bucket = {five_minutes} THEN c.covered_us ELSE 0 END
-               + CASE WHEN c.open_b > c.open_a THEN (c.open_b - c.open_a)::bigint ELSE 0 END,
-           r.event_us + CASE WHEN c.bucket = {five_minutes} THEN c.event_us ELSE 0 END
-               + CASE WHEN c.open_b > c.open_a AND c.requested_kw IS NOT NULL
-                      THEN (c.open_b - c.open_a)::bigint ELSE 0 END,
-           greatest(r.event_id, CASE WHEN c.bucket = {five_minutes} THEN c.event_id END)
+           r.used_uwh, r.shed_uwh, r.requested_uwh, r.covered_us, r.event_us, r.event_id
     FROM reported r
-    LEFT JOIN carried c ON c.ven_id = r.ven_id
-    ON CONFLICT (ven_id) DO UPDATE SET
-        ts = excluded.ts, until = excluded.until, used_kw = excluded.used_kw, shed_kw = excluded.shed_kw,
-        requested_kw = excluded.requested_kw, upto = excluded.upto, bucket = excluded.bucket,
-        used_uwh = excluded.used_uwh, shed_uwh = excluded.shed_uwh, requested_uwh = excluded.requested_uwh,
-        covered_us = excluded.covered_us, event_us = excluded.event_us, event_id = excluded.event_id
+    WHERE NOT EXISTS (SELECT 1 FROM carried c WHERE c.ven_id = r.ven_id)
 ), network AS (
     INSERT INTO network_power_1m AS n
     SELECT date_bin('1 minute', $1, '1970-01-01 00:00:00+00'), sum(used_uwh), sum(shed_uwh), sum(requested_uwh),
