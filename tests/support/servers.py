@@ -34,7 +34,12 @@ T = TypeVar("T")
 Address = tuple[str, int]
 _POLL_SECONDS = 0.02
 # Nothing a test stores need outlive the machine; killing the server alone loses nothing even so.
-_QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+_QUICK = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_prepared_transactions": "10",
+}
 
 
 @contextmanager

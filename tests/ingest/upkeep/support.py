@@ -1,0 +1,73 @@
+"""A database with readings of an hour long past, and the leader's steps on it."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.message import Outcome
+from ingest.partitions import Partitions
+from ingest.upkeep import late, loads, tick
+from ingest.write.batch import Store
+from shared import db
+from shared.config import Database
+from shared.db import Connection
+from tests.support.integral import Sums
+from tests.support.model import R
+from tests.support.samples import message, payload_of
+
+# Two hours ago, at the start of an hour: whatever the clock says, its readings speak no longer.
+START = int(time.time()) // 3600 * 3600 - 7200
+END = START + 7200
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@asynccontextmanager
+async def connecting(database: Database, count: int = 1) -> AsyncIterator[list[Connection]]:
+    connections = [await db.connect(database, application=f"test-{n}") for n in range(count)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            connection.terminate()
+
+
+async def write(connection: Connection, *readings: R, store: Store | None = None) -> list[Outcome]:
+    store = store or Store("test", Partitions())
+    await store.prepare(connection)
+    batch = [message("volttron/metering", payload_of(r), received_at=END) for r in readings]
+    return await store.write(connection, batch)
+
+
+async def count(connection: Connection, until: float = END) -> None:
+    """Everything that the leader does, with the watermark at `until` in the end."""
+    await tick.Counter().advance(connection, at(until))
+    while await late.redo(connection):
+        pass
+    counter = loads.LoadCounter()
+    while await counter.step(connection):
+        pass
+    while await loads.redo(connection):
+        pass
+
+
+async def stored(connection: Connection, table: str, ids: int = 0) -> dict[tuple[Any, ...], Sums]:
+    """The sums in a table of VENs (1 id) or the network (none), by ids and seconds since START, where any are."""
+    rows = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]
+    return {
+        (*row[:ids], round(row[ids].timestamp()) - START): Sums(*row[ids + 1 :])
+        for row in rows
+        if row[ids + 4]
+    }
+
+
+async def network(connection: Connection, table: str = "network_power_5m") -> dict[int, tuple[float, float]]:
+    """Energy in kWh and covered time in s of the network, by seconds since START."""
+    return {
+        key[0]: (sums.used / 1e9, sums.covered / 1e6)
+        for key, sums in (await stored(connection, table)).items()
+    }

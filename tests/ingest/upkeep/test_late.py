@@ -1,0 +1,95 @@
+"""Late readings are counted once each, whoever commits when."""
+
+import pytest
+
+from ingest.partitions import Partitions
+from ingest.upkeep import late
+from ingest.write.batch import Store
+from shared.config import Database
+from shared.db import Connection
+from tests.ingest.upkeep.support import END, START, at, connecting, count, network, stored, write
+from tests.support.model import R
+
+
+async def test_a_note_that_commits_after_they_were_read_survives(database: Database) -> None:
+    async with connecting(database, 2) as (writer, leader):
+        await write(writer, R("a", START, 6.0))
+        await count(leader)
+        await write(writer, R("a", START + 60, 12.0))
+        held = writer.transaction()
+        await held.start()
+        await write(writer, R("a", START + 120, 60.0))
+        # The leader sees and counts the first alone; the second is still its writer's.
+        assert await late.redo(leader) == 1
+        assert (await network(leader))[0] == (pytest.approx(0.1 + 0.8), 300.0)
+        await held.commit()
+        assert await late.redo(leader) == 1
+        assert (await network(leader))[0] == (pytest.approx(0.1 + 0.2 + 3.0), 300.0)
+
+
+async def test_late_readings_of_a_month_never_counted(connection: Connection) -> None:
+    await write(connection, R("a", START, 6.0))
+    await count(connection)
+    await write(connection, R("a", old := START - 29 * 86400, 6.0))
+    await count(connection)
+    assert min(await network(connection)) == old - START
+    assert sum(seconds for _, seconds in (await network(connection)).values()) == 2 * 960
+    assert await connection.fetchval("SELECT first_at FROM rollup_state") == at(old)
+
+
+async def test_a_late_reading_crosses_tiers_and_days(connection: Connection) -> None:
+    midnight = START - START % 86400
+    await write(connection, R("a", midnight - 3600, 1.0), R("a", START, 6.0))
+    await count(connection)
+    await write(connection, R("a", midnight - 60, 36.0))
+    await count(connection)
+    days = {key: sums.used for key, sums in (await stored(connection, "network_power_15m")).items()}
+    crossing = [days[(midnight - START + offset,)] for offset in (-900, 0)]
+    assert crossing == [600_000_000, 9_000_000_000], "a minute before midnight, fifteen after it"
+
+
+async def test_a_row_that_is_not_what_was_counted_is_counted_again(
+    connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readings = [R(v, START + 60 * n, 6.0) for n in range(20) for v in ("a", "b")]
+    await write(connection, *readings)
+    await count(connection)
+    expected = await network(connection)
+    for table in ("ven_power_5m", "network_power_1m"):
+        await connection.execute(
+            f"UPDATE {table} SET used_uwh = used_uwh + 7 WHERE bucket = $1", at(START + 300)
+        )
+    await write(connection, R("c", START + 310, 0.0))
+    await count(connection)
+    assert "rollups_differed" not in capsys.readouterr().out, "only what the VEN itself said is compared"
+    await write(connection, R("a", START + 301, 6.0))
+    await count(connection)
+    assert "rollups_differed" in capsys.readouterr().out
+    minutes = await network(connection, "network_power_1m")
+    assert sum(minutes[300 + 60 * n][0] for n in range(5)) == pytest.approx(expected[300][0])
+
+
+async def test_notes_beyond_the_watermark_are_left_to_the_tick(connection: Connection) -> None:
+    await write(connection, R("a", START, 6.0))
+    await count(connection, START + 100)
+    await connection.execute("UPDATE rollup_state SET closing = $1", at(START + 200))
+    await write(connection, R("a", START + 150, 12.0))
+    assert await connection.fetchval("SELECT count(*) FROM late_readings") == 1
+    assert await late.redo(connection) == 0
+    await count(connection, START + 300)
+    assert await connection.fetchval("SELECT count(*) FROM late_readings") == 0
+    assert (await network(connection))[0] == (pytest.approx(150 * 6 / 3600 + 150 * 12 / 3600), 300.0)
+
+
+async def test_a_swarm_is_worked_off_in_bounded_steps(connection: Connection) -> None:
+    await write(connection, R("a", START, 6.0))
+    await count(connection)
+    store = Store("swarm", Partitions())
+    await write(connection, *(R("a", START + n, 6.0) for n in range(1, 2001)), store=store)
+    steps = 0
+    while (redone := await late.redo(connection, 300)) > 0:
+        assert redone <= 300
+        steps += 1
+    assert steps == 7
+    assert sum(seconds for _, seconds in (await network(connection)).values()) == 2000 + 960
+    assert END > START

@@ -1,0 +1,51 @@
+"""Who leads, and what is said when that does not go on."""
+
+import asyncio
+
+import pytest
+
+from ingest.health import State
+from ingest.upkeep.lead import Lead
+from shared.config import Database
+from shared.db import Connection
+from tests.support.servers import eventually
+
+LOCK = 4711
+
+
+async def test_one_leads_and_another_takes_over(database: Database) -> None:
+    turns: dict[str, list[Connection]] = {"one": [], "other": []}
+
+    def lead(name: str) -> Lead:
+        async def work(connection: Connection) -> float:
+            turns[name].append(connection)
+            return 0.01
+
+        return Lead("test", LOCK, database, State().database, work)
+
+    async def leading(name: str) -> bool:
+        return len(turns[name]) > 2
+
+    first = asyncio.create_task(lead("one").run())
+    await eventually(lambda: leading("one"))
+    second = asyncio.create_task(lead("other").run())
+    await asyncio.wait([second], timeout=0.2)
+    assert not turns["other"]
+    first.cancel()
+    await asyncio.wait([first])
+    await eventually(lambda: leading("other"))
+    second.cancel()
+    await asyncio.wait([second])
+
+
+async def test_what_fails_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    async def work(_: Connection) -> float:
+        return 0.0
+
+    settings = Database(host="h", user="u", password="p", name="n")
+    state = State()
+    state.database._troubles.clear()
+    lead = Lead("test", LOCK, settings, state.database, work)
+    for _ in range(2):
+        lead._stumble(TimeoutError())
+    assert capsys.readouterr().out.count("leader_waits") == 1

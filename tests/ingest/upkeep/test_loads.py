@@ -1,0 +1,46 @@
+"""Loads are counted behind the VENs, to the same definition."""
+
+from ingest.upkeep import loads, tick
+from shared.db import Connection
+from tests.ingest.upkeep.support import START, at, count, stored, write
+from tests.support.model import R
+
+
+async def energies(connection: Connection, table: str = "load_power_5m") -> dict[tuple[object, ...], float]:
+    rows = await connection.fetch(f"SELECT ven_id, load_id, bucket, used_uwh FROM {table}")
+    return {(r["load_id"], round(r["bucket"].timestamp()) - START): r["used_uwh"] / 1e9 for r in rows}
+
+
+async def test_a_sample_speaks_until_the_next_list(connection: Connection) -> None:
+    await write(
+        connection,
+        R("a", START, 6.0, loads=(("x", 6.0, 0.0), ("y", 12.0, 0.0))),
+        R("a", START + 60, 6.0, loads=None),
+        R("a", START + 120, 6.0, loads=(("x", 60.0, 0.0),)),
+        R("a", START + 240, 6.0, loads=()),
+    )
+    await count(connection)
+    assert await energies(connection) == {("x", 0): 0.2 + 2.0, ("y", 0): 0.4}
+    assert await energies(connection, "load_power_15m") == {("x", 0): 2.2, ("y", 0): 0.4}
+
+
+async def test_loads_wait_for_whole_five_minutes_of_vens(connection: Connection) -> None:
+    await write(connection, R("a", START, 6.0, loads=(("x", 6.0, 0.0),)))
+    await tick.Counter().advance(connection, at(START + 299))
+    assert await loads.LoadCounter().step(connection) is None
+    await tick.Counter().advance(connection, at(START + 300))
+    assert await loads.LoadCounter().step(connection) == at(START + 300)
+    assert await energies(connection) == {("x", 0): 0.5}
+
+
+async def test_late_lists_are_counted_for_loads_alone(connection: Connection) -> None:
+    await write(connection, R("a", START, 6.0, loads=(("x", 6.0, 0.0),)))
+    await count(connection)
+    await write(
+        connection, R("a", START + 60, 6.0, loads=(("x", 12.0, 0.0),)), R("a", START + 90, 6.0, loads=None)
+    )
+    assert await connection.fetchval("SELECT count(*) FROM late_lists") == 1
+    assert await connection.fetchval("SELECT count(*) FROM late_readings") == 2
+    await count(connection)
+    assert (await energies(connection))[("x", 0)] == 0.1 + 0.8
+    assert (await stored(connection, "ven_power_5m", 1))[("a", 0)].used == 500_000_000
