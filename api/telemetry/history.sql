@@ -89,11 +89,13 @@ lists AS (
 ), spans AS (
     SELECT l.*, x.used_power_kw AS used_kw, coalesce(x.shed_power_kw, 0) AS shed_kw,
            NULL::double precision AS requested_kw, NULL::text AS event_id
-    FROM lists l
+    FROM stretches s
     JOIN LATERAL (
-        SELECT used_power_kw, shed_power_kw FROM ven_load_samples s
-        WHERE s.ven_id = $5::text AND s.ts = l.ts AND s.load_id = $6::text
+        SELECT ts, used_power_kw, shed_power_kw FROM ven_load_samples r
+        WHERE r.ven_id = $5::text AND r.load_id = $6::text
+          AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last
     ) AS x ON true
+    JOIN lists l ON l.first = s.first AND l.ts = x.ts
 )
 
 -- name: ven_tier

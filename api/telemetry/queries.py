@@ -40,6 +40,7 @@ VEN_TIERS = _tiers("ven_tier", "ven_power", late="late_readings", watermark="wat
 LOAD_TIERS = _tiers("load_tier", "load_power", late="late_lists", watermark="loads_watermark")
 NETWORK_TIERS = _tiers("network_tier", "network_power")
 VEN_RAW, LOAD_RAW, NETWORK_RAW = _raw("ven_raw"), _raw("load_raw"), _raw("network_raw")
+BEFORE = {of: _HISTORY[f"{of}_before"] for of in ("network", "ven", "load")}
 NETWORK_LIVE = compose(_HISTORY["network_live"], {**_HISTORY, "base": "interval '1 minute'"})
 
 
@@ -91,7 +92,7 @@ async def load_history(
 
 async def before(database: Database, of: str, moment: datetime, *ids: str) -> Row | None:
     """bucket and sums of the last 15 minutes before `moment` of the network, a VEN or a load; None: there are none."""
-    return await database.fetchrow(_HISTORY[f"{of}_before"], moment, *ids)
+    return await database.fetchrow(BEFORE[of], moment, *ids)
 
 
 async def ven_loads(database: Database, ven_id: str) -> list[Row] | None:

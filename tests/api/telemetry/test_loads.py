@@ -55,7 +55,7 @@ async def test_they_are_the_samples_of_the_latest_list_by_id(api: Client, databa
 
 async def test_a_later_reading_without_a_list_leaves_them(api: Client, database: Database) -> None:
     sample(database, "a", "l", NOW, used_power_kw=1)
-    store(database, [R("a", round(AFTER.timestamp()), 5)])
+    store(database, [R("a", round(AFTER.timestamp()), 5, loads=None)])
     assert (await only(api))["currentPowerKw"] == 1
 
 

@@ -29,9 +29,12 @@ def asked(query: str = "", accept: str = "*/*") -> HistoryParams:
         "2026-07-10 15:00",
         "20260710T150000Z",
         "2026-07-10T15:00:00.000Z",
+        "1783695600",
+        "1783695600.0",
+        "1783695600000",
     ],
 )
-def test_a_time_is_iso_8601_and_utc_without_an_offset(text: str) -> None:
+def test_a_time_is_iso_8601_or_a_unix_time(text: str) -> None:
     assert parse_time("start", text) == datetime(2026, 7, 10, 15, tzinfo=UTC)
 
 
@@ -40,7 +43,12 @@ def test_a_time_is_iso_8601_and_utc_without_an_offset(text: str) -> None:
     [
         "",
         "yesterday",
-        "1752159600",
+        "-1",
+        "1e9",
+        "inf",
+        "7258118401",
+        "99999999999999",
+        "123456789012345",
         "2026-13-01",
         "2026-07-10T25:00Z",
         "0001-01-01T00:00:00+02:00",
@@ -54,7 +62,16 @@ def test_what_is_no_time_is_refused_by_name(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("1s", 1), ("5m", 300), ("6h", 21600), ("1d", 86400), ("3660d", 316224000)]
+    ("text", "seconds"),
+    [
+        ("1s", 1),
+        ("5m", 300),
+        ("6h", 21600),
+        ("1d", 86400),
+        ("2w", 1209600),
+        ("3mo", 90 * 86400),
+        ("3660d", 316224000),
+    ],
 )
 def test_a_granularity_is_a_number_and_a_unit(text: str, seconds: int) -> None:
     assert parse_granularity(text).seconds == seconds
@@ -63,7 +80,27 @@ def test_a_granularity_is_a_number_and_a_unit(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "5", "m", "0m", "-5m", "05m", "1.5h", "5 m", "5M", "1w", "3661d", "99999999999d", "\u0665m", "5m\n"],
+    [
+        "",
+        "5",
+        "m",
+        "0m",
+        "-5m",
+        "05m",
+        "1.5h",
+        "5 m",
+        "5M",
+        "1M",
+        "1y",
+        "1W",
+        "wk",
+        "523w",
+        "123mo",
+        "3661d",
+        "99999999999d",
+        "\u0665m",
+        "5m\n",
+    ],
 )
 def test_what_is_no_granularity_is_refused_by_name(text: str) -> None:
     with pytest.raises(BadRequestError, match=r"^granularity: "):
@@ -71,11 +108,22 @@ def test_what_is_no_granularity_is_refused_by_name(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Mars/Olympus", "Europe", "../etc/passwd", "/etc/passwd", "", "europe/berlin", "CET+1"]
+    "name", ["Mars/Olympus", "Europe", "../etc/passwd", "/etc/passwd", "", "Europe/Berlin ", "CET+1"]
 )
 def test_what_is_no_time_zone_is_refused_by_name(name: str) -> None:
     with pytest.raises(BadRequestError, match=r"^timezone: "):
         asked(f"timezone={name}")
+
+
+def test_the_case_of_a_time_zone_does_not_matter() -> None:
+    for name in ("Europe/Berlin", "europe/berlin", "EUROPE/BERLIN"):
+        zone = asked(f"timezone={name}").timezone
+        assert zone is not None
+        assert zone.key == "Europe/Berlin"
+
+
+def test_eight_digits_are_a_date() -> None:
+    assert parse_time("start", "20260710") == datetime(2026, 7, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.telemetry.queries import HISTORY_SQL, SQL
+from api.telemetry import queries
+from api.telemetry.queries import SQL
 from shared.config import Database
 from tests.support.api_data import connected
 from tests.support.servers import new_database
 
-# Two closed days and a third whose first hours are rolled up but for the last minutes.
+# Two counted days and a third whose first hours are counted but for the last minutes.
 DAY = datetime(2026, 7, 10, tzinfo=UTC)
-WATERMARK = DAY + timedelta(hours=2)
+WATERMARK = DAY + timedelta(hours=2, minutes=4)
+CLOSED = DAY + timedelta(hours=2)
 END = WATERMARK + timedelta(minutes=8)
 START = DAY - timedelta(days=2)
 TODAY = f"{DAY:%Y%m%d}"
@@ -26,6 +28,8 @@ FILL = """
 SELECT make_raw_day(day)
 FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz + interval '2 days', '1 day') AS day;
 SELECT make_rollup_month(%(start)s);
+SELECT make_rollup_month(%(start)s::timestamptz - interval '1 month');
+SELECT make_rollup_month(%(start)s::timestamptz + interval '1 month');
 INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
 SELECT 'v' || v, ts, 1, 0, ('"' || repeat('x', 200) || '"')::json, ts
 FROM generate_series(%(start)s::timestamptz, %(end)s, '1 minute') AS ts, generate_series(1, 20) AS v;
@@ -37,13 +41,29 @@ INSERT INTO vens (ven_id, first_seen_at, last_seen_at, telemetry_ts, loads_ts)
 SELECT 'v' || v, %(start)s, now(), %(end)s, %(end)s FROM generate_series(1, 20) AS v;
 INSERT INTO ven_loads (ven_id, load_id, ts, sampled)
 SELECT 'v' || v, 'l' || l, %(start)s, true FROM generate_series(1, 20) AS v, generate_series(1, 2) AS l;
-INSERT INTO network_power_5m SELECT bucket, 20, 0, NULL, NULL, 20
-FROM generate_series(%(start)s::timestamptz, %(watermark)s::timestamptz - interval '5 minutes', '5 minutes') AS bucket;
-INSERT INTO network_power_1m SELECT bucket, 20, 0, NULL, NULL, 20
+INSERT INTO network_power_1m SELECT bucket, 20, 0, 0, 20 * 60000000::bigint, 0, NULL
 FROM generate_series(%(start)s::timestamptz, %(watermark)s::timestamptz - interval '1 minute', '1 minute') AS bucket;
-INSERT INTO ven_power_5m SELECT 'v' || v, bucket, 5, 5, 0 FROM network_power_5m, generate_series(1, 20) AS v;
-INSERT INTO load_power_5m SELECT ven_id, 'l' || l, bucket, 5, 5, 0 FROM ven_power_5m, generate_series(1, 2) AS l;
-UPDATE rollup_state SET closing = %(watermark)s, watermark = %(watermark)s;
+INSERT INTO network_power_5m
+SELECT date_bin('5 minutes', bucket, 'epoch'), sum(used_uwh), 0, 0, sum(covered_us), 0, NULL
+FROM network_power_1m WHERE bucket < %(closed)s GROUP BY 1;
+INSERT INTO network_power_15m
+SELECT date_bin('15 minutes', bucket, 'epoch'), sum(used_uwh), 0, 0, sum(covered_us), 0, NULL
+FROM network_power_1m WHERE bucket < %(closed)s GROUP BY 1;
+INSERT INTO ven_power_5m
+SELECT 'v' || v, bucket, 5, 5, 0, 1, 0, NULL FROM network_power_5m, generate_series(1, 20) AS v;
+INSERT INTO ven_power_15m
+SELECT 'v' || v, bucket, 5, 5, 0, 1, 0, NULL FROM network_power_15m, generate_series(1, 20) AS v;
+INSERT INTO network_power_15m SELECT bucket, 20, 0, 0, 1, 0, NULL
+FROM generate_series(%(start)s::timestamptz - interval '1 year', %(start)s::timestamptz - interval '15 minutes',
+                     '15 minutes') AS bucket;
+INSERT INTO load_power_5m SELECT ven_id, 'l' || l, bucket, 5, 5, 1 FROM ven_power_5m, generate_series(1, 2) AS l;
+INSERT INTO load_power_15m SELECT ven_id, 'l' || l, bucket, 5, 5, 1 FROM ven_power_15m, generate_series(1, 2) AS l;
+INSERT INTO ven_open
+SELECT 'v' || v, %(watermark)s::timestamptz - interval '1 minute', %(watermark)s::timestamptz + interval '15 minutes',
+       1, 0, NULL, %(watermark)s, %(closed)s, 0, 0, 0, 0, 0, NULL
+FROM generate_series(1, 20) AS v;
+UPDATE rollup_state SET closing = %(watermark)s, watermark = %(watermark)s, loads_watermark = %(closed)s,
+    history_from = '-infinity', first_at = %(start)s;
 """
 
 
@@ -52,7 +72,7 @@ def connection(postgres: Database, template: str) -> Iterator[psycopg.Connection
     """A connection that plans as the api's do, to three days of data."""
     with new_database(postgres, template) as database, connected(database) as made:
         made.cursor_factory = psycopg.ClientCursor
-        made.execute(FILL, {"start": START, "end": END, "watermark": WATERMARK})
+        made.execute(FILL, {"start": START, "end": END, "watermark": WATERMARK, "closed": CLOSED})
         made.execute("VACUUM ANALYZE")
         made.execute("SET plan_cache_mode = force_generic_plan")
         made.execute("SET jit = off")
@@ -61,21 +81,36 @@ def connection(postgres: Database, template: str) -> Iterator[psycopg.Connection
 
 def scans(connection: psycopg.Connection, query: str, *values: Any) -> list[tuple[str, str]]:
     """(kind of scan, table) of each scan that was executed."""
+    return [
+        (node["Node Type"], node.get("Relation Name") or node.get("Index Name", ""))
+        for node in executed(connection, query, *values)
+        if node["Actual Loops"] and "Scan" in node["Node Type"]
+    ]
+
+
+def rows_read(connection: psycopg.Connection, query: str, *values: Any) -> int:
+    """How many raw rows were read, those that a filter left out too."""
+    return round(
+        sum(
+            (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+            for node in executed(connection, query, *values)
+            if node.get("Relation Name", "").startswith(RAW)
+        )
+    )
+
+
+def executed(connection: psycopg.Connection, query: str, *values: Any) -> Iterator[dict[str, Any]]:
+    """The nodes of the plan, as it was executed."""
     connection.execute(f"PREPARE q AS {query}".encode())
     try:
         places = f"({', '.join(['%s'] * len(values))})" if values else ""
-        row = connection.execute(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE q{places}".encode(), values or None
-        ).fetchone()
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE q{places}"
+        row = connection.execute(explain.encode(), values or None).fetchone()
     finally:
         connection.execute("DEALLOCATE q")
     assert row is not None
     plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    return [
-        (node["Node Type"], node.get("Relation Name") or node.get("Index Name", ""))
-        for node in _nodes(plan[0]["Plan"])
-        if node["Actual Loops"] and "Scan" in node["Node Type"]
-    ]
+    return _nodes(plan[0]["Plan"])
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -93,79 +128,122 @@ def raw_scans(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-HOT = {
-    "network_5m": ALL,
-    "network_1m": ALL[:3],
-    "ven_5m": (*ALL, "v7"),
-    "load_5m": (*ALL, "v7", "l1"),
+VEN, LOAD = ("v7",), ("v7", "l1")
+HOT: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ven 15m": (queries.VEN_TIERS[900], VEN),
+    "ven 5m": (queries.VEN_TIERS[300], VEN),
+    "load 15m": (queries.LOAD_TIERS[900], LOAD),
+    "load 5m": (queries.LOAD_TIERS[300], LOAD),
 }
+INDEXED = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+
+
+def of(found: list[tuple[str, str]], table: str) -> list[tuple[str, str]]:
+    """Those of a table and its partitions, or of their indexes."""
+    return [(kind, scanned) for kind, scanned in found if scanned.startswith(table)]
 
 
 @pytest.mark.parametrize("name", HOT)
-def test_a_history_reads_raw_rows_only_after_the_watermark(connection: psycopg.Connection, name: str) -> None:
-    raw = raw_scans(scans(connection, HISTORY_SQL[name], *HOT[name]))
-    assert len(raw) == 1
-    kind, table = raw[0]
-    assert table.endswith(TODAY)
-    assert kind in ("Index Scan", "Bitmap Heap Scan")
+def test_a_history_reads_raw_rows_only_of_what_is_open(connection: psycopg.Connection, name: str) -> None:
+    statement, ids = HOT[name]
+    raw = raw_scans(scans(connection, statement, *ALL, *ids))
+    assert len(raw) == len(ids)
+    assert {table[-8:] for _, table in raw} == {TODAY}
+    assert {kind for kind, _ in raw} <= INDEXED
 
 
 @pytest.mark.parametrize("name", HOT)
 def test_a_history_of_the_past_reads_no_raw_rows(connection: psycopg.Connection, name: str) -> None:
-    assert raw_scans(scans(connection, HISTORY_SQL[name], START, DAY, *HOT[name][2:])) == []
+    statement, ids = HOT[name]
+    assert raw_scans(scans(connection, statement, START, DAY, *ALL[2:], *ids)) == []
 
 
 @pytest.mark.parametrize("name", HOT)
-def test_a_dirty_bucket_costs_its_own_partition(connection: psycopg.Connection, name: str) -> None:
-    bucket = DAY - timedelta(hours=5)
+def test_a_late_reading_costs_its_own_partition(connection: psycopg.Connection, name: str) -> None:
+    statement, ids = HOT[name]
+    late = DAY - timedelta(hours=5)
     with connection.transaction(force_rollback=True):
-        connection.execute("INSERT INTO dirty_buckets (bucket, ven_id) VALUES (%s, 'v7')", [bucket])
-        raw = raw_scans(scans(connection, HISTORY_SQL[name], START, DAY, *HOT[name][2:]))
-    assert {table[-8:] for _, table in raw} == {f"{bucket:%Y%m%d}"}
-    assert {kind for kind, _ in raw} <= {"Index Scan", "Bitmap Heap Scan"}
+        for table in ("late_readings", "late_lists"):
+            connection.execute(f"INSERT INTO {table} VALUES ('v7', %s)".encode(), [late])
+        raw = raw_scans(scans(connection, statement, START, DAY, *ALL[2:], *ids))
+    assert {table[-8:] for _, table in raw} == {f"{late:%Y%m%d}"}
+    assert {kind for kind, _ in raw} <= INDEXED
 
 
-@pytest.mark.parametrize(("name", "table"), [("ven_5m", "ven_power_5m"), ("load_5m", "load_power_5m")])
-def test_rollups_are_found_by_their_key(connection: psycopg.Connection, name: str, table: str) -> None:
-    rollups = [
-        (kind, of) for kind, of in scans(connection, HISTORY_SQL[name], *HOT[name]) if of.startswith(table)
-    ]
-    assert rollups
-    assert all(kind != "Seq Scan" for kind, _ in rollups)
+@pytest.mark.parametrize("name", HOT)
+def test_tiers_are_found_by_their_key(connection: psycopg.Connection, name: str) -> None:
+    statement, ids = HOT[name]
+    kind, width = name.split()
+    tier = of(scans(connection, statement, *ALL, *ids), f"{kind}_power_{width}")
+    assert {table for _, table in tier if not table.endswith("key")} <= {f"{kind}_power_{width}_20260701"}
+    assert tier
+    assert all(scan != "Seq Scan" for scan, _ in tier)
+
+
+@pytest.mark.parametrize("width", [60, 300, 900])
+def test_the_networks_tiers_are_read_by_time(connection: psycopg.Connection, width: int) -> None:
+    span = (CLOSED - timedelta(hours=1), CLOSED, timedelta(minutes=15), None)
+    found = scans(connection, queries.NETWORK_TIERS[width], *span)
+    assert [kind for kind, _ in of(found, "network_power")] in (
+        ["Index Scan"],
+        ["Bitmap Heap Scan", "Bitmap Index Scan"],
+    )
+    assert raw_scans(found) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("network_raw", (timedelta(seconds=30),)),
-        ("ven_raw", (timedelta(minutes=1), timedelta(minutes=1), "v7")),
-        ("load_raw", (timedelta(minutes=1), timedelta(minutes=1), "v7", "l1")),
-    ],
+    ("statement", "ids"), [(queries.VEN_RAW, VEN), (queries.LOAD_RAW, LOAD), (queries.NETWORK_RAW, ())]
 )
 def test_raw_granularities_read_the_partitions_of_their_range(
-    connection: psycopg.Connection, name: str, values: tuple[Any, ...]
+    connection: psycopg.Connection, statement: str, ids: tuple[str, ...]
 ) -> None:
     start = DAY - timedelta(minutes=30)
-    raw = raw_scans(scans(connection, HISTORY_SQL[name], start, DAY + timedelta(minutes=30), *values))
-    assert sorted(table[-8:] for _, table in raw) == [f"{start:%Y%m%d}", TODAY]
-    assert {kind for kind, _ in raw} <= {"Index Scan", "Bitmap Heap Scan"}
+    span = (start, DAY + timedelta(minutes=30), timedelta(seconds=30), None)
+    raw = raw_scans(scans(connection, statement, *span, *ids))
+    assert {table[-8:] for _, table in raw} == {f"{start:%Y%m%d}", TODAY}
+    assert {kind for kind, _ in raw} <= INDEXED
 
 
-@pytest.mark.parametrize(
-    ("name", "values"), [("network_range", ()), ("ven_range", ("v7",)), ("load_range", ("v7", "l1"))]
-)
-def test_the_range_of_stored_data_is_found_at_the_ends_of_indexes(
-    connection: psycopg.Connection, name: str, values: tuple[Any, ...]
+def test_seconds_of_the_network_find_carries_by_key(connection: psycopg.Connection) -> None:
+    span = (DAY + timedelta(hours=1), DAY + timedelta(hours=1, minutes=1), timedelta(seconds=1), None)
+    read = rows_read(connection, queries.NETWORK_RAW, *span)
+    # A minute's readings, and one before of each of 20 VENs.
+    assert read <= 2 * 20 + 20
+
+
+def test_the_networks_tail_reads_raw_rows_from_the_watermark_on(connection: psycopg.Connection) -> None:
+    found = scans(connection, queries.NETWORK_LIVE, DAY)
+    raw = raw_scans(found)
+    # The days ahead have partitions too, empty ones.
+    assert {table[-8:] for _, table in raw} >= {TODAY}
+    assert all(table[-8:] >= TODAY for _, table in raw)
+    assert {kind for kind, table in raw if table.endswith(TODAY)} <= INDEXED
+    assert of(found, "ven_power") == []
+    # 9 minutes of 20 VENs.
+    assert rows_read(connection, queries.NETWORK_LIVE, DAY) <= 9 * 20
+
+
+def test_what_is_before_a_range_is_found_by_key(connection: psycopg.Connection) -> None:
+    for kind, ids in (("network", ()), ("ven", VEN), ("load", LOAD)):
+        found = scans(connection, queries.BEFORE[kind], DAY, *ids)
+        assert {scan for scan, _ in found} <= {"Index Scan", "Index Only Scan"}
+
+
+@pytest.mark.parametrize(("name", "values"), [("ven_range", VEN), ("load_range", LOAD)])
+def test_the_range_of_what_is_stored_is_at_ends_of_indexes(
+    connection: psycopg.Connection, name: str, values: tuple[str, ...]
 ) -> None:
     found = scans(connection, SQL[name], *values)
-    small = ("rollup_state", "dirty_buckets", "vens", "ven_loads")
-    assert {kind for kind, table in found if not table.startswith(small)} <= {"Index Only Scan", "Index Scan"}
-    # The days ahead have partitions too, empty ones.
+    small = ("rollup_state", "late_", "vens", "ven_loads", "holds")
+    assert {kind for kind, table in found if table and not table.startswith(small)} <= {
+        "Index Only Scan",
+        "Index Scan",
+    }
     assert all(table[-8:] >= TODAY for _, table in raw_scans(found))
 
 
 @pytest.mark.parametrize(
-    ("name", "values"), [("ven_loads", ("v7",)), ("load_totals", (timedelta(minutes=5), ["offline"]))]
+    ("name", "values"), [("ven_loads", ("v7",)), ("load_totals", (timedelta(minutes=5),))]
 )
 def test_the_loads_now_are_found_by_ven_and_time(
     connection: psycopg.Connection, name: str, values: tuple[Any, ...]

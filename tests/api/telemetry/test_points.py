@@ -5,20 +5,24 @@ import pytest
 
 from api.telemetry.buckets import cover
 from api.telemetry.params import Fill, parse_granularity
-from api.telemetry.points import Point, filled, rounded_count
+from api.telemetry.points import Point, Sums, filled, network_point, rounded_count, ven_point
 from api.web.figures import rounded
 
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-BUCKETS = cover(START, START + 5 * HOUR, parse_granularity("1h"), None)
+END = START + 5 * HOUR
+HOUR_US = 3_600_000_000
+BUCKETS = cover(START, END, parse_granularity("1h"), None)
 FOUND = [
     Point(START + HOUR, 2.0, 1.0, 2.0, "dr", 3.0, 4.0),
     Point(START + 3 * HOUR, 5.0, 0.0, 5.0, None, None, 4.0),
 ]
+# Half an hour of 4 kW, of which 1 kW shed; for a quarter of an hour of it 2 kW are asked for.
+HALF = Sums(2_000_000_000, 500_000_000, 500_000_000, HOUR_US // 2, HOUR_US // 4, "dr")
 
 
-def shown(fill: Fill, *, open_start: bool = False, open_end: bool = False) -> list[tuple[int, float | None]]:
-    points = filled(FOUND, BUCKETS, fill, open_start=open_start, open_end=open_end)
+def shown(fill: Fill, before: Point | None = None, until: datetime = END) -> list[tuple[int, float | None]]:
+    points = filled(FOUND, BUCKETS, fill, before, until)
     return [((point.timestamp - START) // HOUR, point.used_power_kw) for point in points]
 
 
@@ -26,11 +30,51 @@ def test_figures_are_rounded_to_3_decimals_and_never_minus_zero() -> None:
     assert [rounded(2.00051), rounded(1 / 3), str(rounded(-0.0001))] == [2.001, 0.333, "0.0"]
 
 
-def test_without_fill_only_buckets_with_data_are_there() -> None:
-    assert shown("none") == [(1, 2.0), (3, 5.0)]
+def test_a_ven_has_its_power_while_it_speaks() -> None:
+    assert ven_point(START, START + HOUR, HALF) == Point(START, 4.0, 1.0, 2.0, "dr", 1.0, None, 0.5)
 
 
-def test_null_fills_every_bucket_asked_for() -> None:
+def test_coverage_is_of_the_bucket_so_far() -> None:
+    assert ven_point(START, START + HOUR / 2, HALF).coverage == 1
+
+
+def test_the_network_has_its_power_over_the_bucket() -> None:
+    assert network_point(START, START + HOUR, HALF, START) == Point(START, 2.0, 0.5, 2.0, "dr", 0.5, 0.5)
+
+
+def test_the_network_begins_with_its_first_reading() -> None:
+    begun = network_point(START, START + HOUR, HALF, START + HOUR / 2)
+    assert begun == Point(START, 4.0, 1.0, 2.0, "dr", 1.0, 1)
+
+
+@pytest.mark.parametrize("first_at", [START + HOUR, START + 2 * HOUR])
+def test_a_first_reading_not_heard_of_yet_dilutes_nothing(first_at: datetime) -> None:
+    assert network_point(START, START + HOUR, HALF, first_at).used_power_kw == 2
+
+
+def test_nothing_is_asked_for_where_no_reading_names_an_event() -> None:
+    calm = HALF._replace(requested_uwh=0, event_us=0, event_id=None)
+    assert ven_point(START, START + HOUR, calm).requested_reduction_kw is None
+    assert network_point(START, START + HOUR, calm, START).requested_reduction_kw is None
+    asked_for_nothing = calm._replace(event_us=1)
+    assert ven_point(START, START + HOUR, asked_for_nothing).requested_reduction_kw == 0
+
+
+def test_energy_has_9_decimals() -> None:
+    tiny = ven_point(START, START + HOUR, HALF._replace(used_uwh=1))
+    assert msgspec.to_builtins(tiny)["usedEnergyKwh"] == 0.000000001
+    assert str(ven_point(START, START + HOUR, HALF._replace(used_uwh=0)).used_energy_kwh) == "0.0"
+
+
+def test_sums_of_two_stretches_add_up() -> None:
+    later = Sums(1, 2, 3, 4, 5, "ev")
+    assert HALF.plus(later) == Sums(
+        2_000_000_001, 500_000_002, 500_000_003, HOUR_US // 2 + 4, HOUR_US // 4 + 5, "ev"
+    )
+    assert later._replace(event_id=None).plus(HALF).event_id == "dr"
+
+
+def test_null_fills_every_bucket() -> None:
     assert shown("null") == [(0, None), (1, 2.0), (2, None), (3, 5.0), (4, None)]
 
 
@@ -38,21 +82,28 @@ def test_locf_carries_the_last_point_forward() -> None:
     assert shown("locf") == [(0, None), (1, 2.0), (2, 2.0), (3, 5.0), (4, 5.0)]
 
 
-def test_a_carried_point_has_everything_but_energy() -> None:
-    carried = filled(FOUND, BUCKETS, "locf", open_start=False, open_end=False)[2]
+def test_locf_carries_the_point_before_the_range() -> None:
+    assert shown("locf", Point(START - HOUR, 9.0)) == [(0, 9.0), (1, 2.0), (2, 2.0), (3, 5.0), (4, 5.0)]
+    assert shown("null", Point(START - HOUR, 9.0))[0] == (0, None)
+
+
+def test_nothing_is_filled_from_a_time_on() -> None:
+    assert shown("locf", until=START + 4 * HOUR) == [(0, None), (1, 2.0), (2, 2.0), (3, 5.0)]
+
+
+def test_a_carried_point_has_all_but_energy() -> None:
+    carried = filled(FOUND, BUCKETS, "locf", None, END)[2]
     assert carried == Point(START + 2 * HOUR, 2.0, 1.0, 0.0, "dr", 3.0, 4.0)
 
 
-def test_an_open_side_is_filled_as_far_as_data_goes() -> None:
-    assert shown("null", open_start=True) == [(1, 2.0), (2, None), (3, 5.0), (4, None)]
-    assert shown("locf", open_end=True) == [(0, None), (1, 2.0), (2, 2.0), (3, 5.0)]
+def test_a_carried_point_of_a_ven_is_not_covered() -> None:
+    carried = filled([], BUCKETS, "locf", Point(START - HOUR, 2.0, 1.0, 2.0, coverage=1.0), END)[0]
+    assert carried == Point(START, 2.0, 1.0, 0.0, coverage=0.0)
 
 
 @pytest.mark.parametrize("fill", ["null", "locf"])
-def test_without_data_every_bucket_asked_for_is_null(fill: Fill) -> None:
-    points = filled([], BUCKETS, fill, open_start=False, open_end=False)
-    assert points == [Point(START + n * HOUR) for n in range(5)]
-    assert filled([], BUCKETS, fill, open_start=True, open_end=False) == []
+def test_without_data_every_bucket_is_null(fill: Fill) -> None:
+    assert filled([], BUCKETS, fill, None, END) == [Point(START + n * HOUR) for n in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,27 @@
-"""Histories where rollups, raw rows and dirty buckets meet: each bucket comes from exactly one of them."""
+"""Histories where tiers, raw rows and late readings meet: each moment comes from exactly one of them. What the numbers
+are is said in test_integral.py: here they may not change with what the leader has done."""
 
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from shared.config import Database
-from tests.support import model
 from tests.support.api_client import Client, serving
-from tests.support.api_data import (
-    DAY,
-    HOUR,
-    assert_close,
-    at,
-    drop_raw,
-    execute,
-    iso,
-    roll_up,
-    shown,
-    store,
-)
+from tests.support.api_data import DAY, HOUR, at, drop_raw, execute, iso, roll_up, store
+from tests.support.counting import shared_results
 from tests.support.model import R
 
 NETWORK = "/api/stats/network/history"
+VEN, LOAD = "/api/vens/a/history", "/api/vens/a/loads/l/history"
+PATHS = (NETWORK, VEN, LOAD)
 # 2026-07-10T00:00:00Z
 MIDNIGHT = 1_783_641_600
 NOON = MIDNIGHT + 12 * HOUR
-LOAD = (("l", 1, 0),)
-TABLES = (
-    "vens, ven_loads, ven_telemetry, ven_load_samples, "
-    "network_power_1m, network_power_5m, ven_power_5m, load_power_5m"
-)
-EVERY: tuple[tuple[str, dict[str, Any]], ...] = (
-    (NETWORK, {}),
-    ("/api/vens/a/history", {"ven": "a"}),
-    ("/api/vens/a/loads/l/history", {"ven": "a", "load": "l"}),
-)
+GRANULARITIES = ("20s", "1m", "4m", "5m", "10m", "15m", "1h", "1d")
+
+Answers = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -45,149 +31,151 @@ async def api(database: Database) -> AsyncIterator[Client]:
 
 
 def readings(start: int, end: int, every: int = 100) -> list[R]:
-    """Two VENs whose power never repeats; b sleeps now and then."""
+    """Two VENs whose power never repeats; b sleeps now and then, a does not always list its loads."""
     found = []
     for ts in range(start, end, every):
         power = (ts - MIDNIGHT) / 1000
         event = "dr" if ts % 3000 < 700 else None
-        found.append(R("a", ts, power, 0.5, power / 2, event, (("l", power / 4, 0.25), ("m", -1, 0))))
-        if ts % 2000 < 1000:
+        loads = (("l", power / 4, 0.25), ("m", -1, 0)) if ts % 700 else None
+        found.append(R("a", ts, power, 0.5, power / 2, event, loads))
+        if ts % 4000 < 1000:
             found.append(R("b", ts + 7, 2 * power, 0, 1, event))
     return found
 
 
-async def assert_exact(api: Client, everything: list[R], **span: int) -> None:
-    """Every history is what its definition says of all readings."""
+async def answers(api: Client, paths: tuple[str, ...] = PATHS, **span: int) -> Answers:
+    """Every history at every granularity."""
     params = {name: iso(value) for name, value in span.items()}
-    for path, of in EVERY:
-        for granularity, seconds in (
-            ("1m", 60),
-            ("4m", 240),
-            ("5m", 300),
-            ("15m", 900),
-            ("1h", HOUR),
-            ("1d", DAY),
-        ):
-            found = await api.points(path, granularity=granularity, **params)
-            expected = model.history(everything, seconds, **of, **_aligned(span, seconds))
-            assert_close(found, shown(expected))
+    return {
+        (path, granularity): await api.points(path, granularity=granularity, **params)
+        for path, granularity in itertools.product(paths, GRANULARITIES)
+    }
 
 
-def _aligned(span: dict[str, int], seconds: int) -> dict[str, Any]:
-    floored = {"start": span["start"] // seconds * seconds} if "start" in span else {}
-    return floored | ({"end": -(-span["end"] // seconds) * seconds} if "end" in span else {})
-
-
-async def test_before_and_after_the_watermark(api: Client, database: Database) -> None:
-    everything = readings(NOON, NOON + 3 * HOUR)
-    store(database, everything)
-    await assert_exact(api, everything)
-    await roll_up(database, NOON + HOUR + 600)
-    await assert_exact(api, everything)
-    await roll_up(database, NOON + 3 * HOUR)
-    await assert_exact(api, everything)
-    await assert_exact(api, everything, start=NOON + 1234, end=NOON + 2 * HOUR + 77)
-
-
-async def test_rollups_are_read_and_not_raw_rows_where_there_are_both(
-    api: Client, database: Database
+@pytest.mark.parametrize("until", [60, 333, 900, HOUR + 600, 3 * HOUR])
+async def test_answers_do_not_change_as_the_watermark_moves(
+    api: Client, database: Database, until: int
 ) -> None:
-    everything = readings(NOON, NOON + HOUR)
-    store(database, everything)
-    await roll_up(database, NOON + HOUR)
-    # Behind the leader's back: raw rows of closed clean buckets are not looked at.
+    store(database, readings(NOON, NOON + 3 * HOUR))
+    whole, part = await answers(api), await answers(api, start=NOON + 1234, end=NOON + 2 * HOUR + 77)
+    await roll_up(database, NOON + until)
+    assert await answers(api) == whole
+    assert await answers(api, start=NOON + 1234, end=NOON + 2 * HOUR + 77) == part
+
+
+async def test_tiers_are_read_where_they_tell(api: Client, database: Database) -> None:
+    store(database, readings(NOON, NOON + HOUR))
+    wanted = {(path, g): await api.points(path, granularity=g) for path in PATHS for g in ("5m", "15m", "1h")}
+    await roll_up(database, NOON + 2 * HOUR)
+    # Behind the leader's back: raw rows of counted time are not looked at.
     execute(database, "UPDATE ven_telemetry SET used_power_kw = 99")
-    for path in (NETWORK, "/api/vens/a/history"):
-        expected = model.history(everything, 300, ven=None if path == NETWORK else "a")
-        assert_close(await api.points(path), shown(expected))
+    execute(database, "UPDATE ven_load_samples SET used_power_kw = 99")
+    assert {(path, g): await api.points(path, granularity=g) for path, g in wanted} == wanted
 
 
-async def test_late_readings_count_at_once_though_rollups_do_not_have_them_yet(
-    api: Client, database: Database
-) -> None:
-    everything = readings(NOON, NOON + 2 * HOUR)
-    store(database, everything)
+async def test_late_readings_of_vens_and_loads_count_at_once(api: Client, database: Database) -> None:
+    store(database, readings(NOON, NOON + 2 * HOUR))
     await roll_up(database, NOON + HOUR)
     late = [
         R("a", NOON + 333, 50, 5, 7, "zz", (("l", 9, 1),)),
-        R("b", NOON + 3599, 3),
+        R("a", NOON + 3599, 3, loads=()),
+        R("a", NOON + 1200 + 1, 1, loads=None),
         R("c", NOON + 1200, 1),
     ]
-    store(database, late, dirty=True)
-    await assert_exact(api, everything + late)
-    await assert_exact(api, everything + late, start=NOON + 400, end=NOON + 1300)
+    before = await answers(api)
+    store(database, late, late=True)
+    at_once = await answers(api, (VEN, LOAD))
+    part = await answers(api, (VEN, LOAD), start=NOON + 400, end=NOON + 1300)
+    assert at_once[VEN, "5m"] != before[VEN, "5m"]
+    assert at_once[LOAD, "15m"] != before[LOAD, "15m"]
     await roll_up(database, NOON + HOUR)
-    await assert_exact(api, everything + late)
+    assert await answers(api, (VEN, LOAD)) == at_once
+    assert await answers(api, (VEN, LOAD), start=NOON + 400, end=NOON + 1300) == part
 
 
-async def test_a_late_reading_in_a_bucket_that_had_none(api: Client, database: Database) -> None:
-    everything = [R("a", NOON, 1, loads=LOAD), R("a", NOON + HOUR, 1, loads=LOAD)]
-    store(database, everything)
-    await roll_up(database, NOON + 2 * HOUR)
-    late = [R("a", NOON + 1800, 5, loads=(("l", 3, 0),)), R("a", NOON - DAY, 7, loads=(("l", 2, 0),))]
-    store(database, late, dirty=True)
-    await assert_exact(api, everything + late)
-
-
-async def test_a_mark_without_rows_takes_nothing_away_from_others(api: Client, database: Database) -> None:
-    everything = readings(NOON, NOON + HOUR)
-    store(database, everything)
+async def test_late_readings_of_the_network_count_when_redone(api: Client, database: Database) -> None:
+    store(database, readings(NOON, NOON + 2 * HOUR))
+    late = [R("a", NOON + 333, 50, 5, 7, "zz"), R("b", NOON + 3599, 3), R("c", NOON - 1200, 1)]
     await roll_up(database, NOON + HOUR)
-    for bucket in (NOON, NOON + 300, NOON + 2 * HOUR):
-        execute(
-            database,
-            "INSERT INTO dirty_buckets (bucket, ven_id) VALUES (%s, 'x'), (%s, 'a')",
-            at(bucket),
-            at(bucket),
-        )
-    await assert_exact(api, everything)
+    store(database, late, late=True)
+    await roll_up(database, NOON + HOUR)
+    redone = await answers(api)
+    # As if all had been in time: nothing is counted, raw rows tell.
+    execute(database, "TRUNCATE network_power_1m, network_power_5m, network_power_15m, ven_open, loads_open")
+    execute(database, "TRUNCATE ven_power_5m, ven_power_15m, load_power_5m, load_power_15m")
+    execute(database, "UPDATE rollup_state SET closing = '-infinity', watermark = '-infinity'")
+    execute(database, "UPDATE rollup_state SET loads_watermark = '-infinity', first_at = 'infinity'")
+    assert redone == await answers(api)
 
 
-async def test_where_raw_rows_are_gone_rollups_stay(api: Client, database: Database) -> None:
-    everything = readings(MIDNIGHT - HOUR, MIDNIGHT + HOUR)
-    store(database, everything)
-    await roll_up(database, MIDNIGHT + 1800)
-    # A mark from before: its raw rows are gone, so its rollups are all there is.
-    execute(database, "INSERT INTO dirty_buckets (bucket, ven_id) VALUES (%s, 'a')", at(MIDNIGHT - 600))
-    drop_raw(database, MIDNIGHT)
-    for path, of in EVERY:
-        for granularity, seconds in (("5m", 300), ("1h", HOUR), ("1d", DAY)):
-            found = await api.points(path, granularity=granularity)
-            assert_close(found, shown(model.history(everything, seconds, **of)))
-    # Minutes of the network are rolled up too; those of VENs and loads are raw.
-    assert_close(await api.points(NETWORK, granularity="1m"), shown(model.history(everything, 60)))
+async def test_a_late_reading_where_there_was_none(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON, 1, loads=(("l", 1, 0),)), R("a", NOON + 4 * HOUR, 1, loads=(("l", 1, 0),))])
+    await roll_up(database, NOON + 5 * HOUR)
+    store(database, [R("a", NOON + ts, 12, loads=(("l", 12, 0),)) for ts in (-HOUR, 2 * HOUR)], late=True)
+    for path in (VEN, LOAD):
+        energies = [p["usedEnergyKwh"] for p in await api.points(path, granularity="1h")]
+        assert energies == pytest.approx([3.2, 16 / 60, 3.2, 16 / 60])
+        later = {"start": iso(NOON + 2 * HOUR + 600), "end": iso(NOON + 3 * HOUR)}
+        assert [p["usedEnergyKwh"] for p in await api.points(path, **later)] == pytest.approx([1, 0.2])
 
 
-async def test_raw_granularities_reach_as_far_back_as_raw_rows(api: Client, database: Database) -> None:
-    everything = readings(MIDNIGHT - HOUR, MIDNIGHT + HOUR)
-    store(database, everything)
+async def test_a_note_without_a_reading_takes_nothing_away(api: Client, database: Database) -> None:
+    store(database, readings(NOON, NOON + HOUR))
+    await roll_up(database, NOON + HOUR)
+    wanted = await answers(api)
+    for table in ("late_readings", "late_lists"):
+        for ts in (NOON + 1, NOON + 300, NOON + 2 * HOUR):
+            values = f"INSERT INTO {table} VALUES ('x', %s), ('a', %s)"
+            execute(database, values, at(ts), at(ts))
+    assert await answers(api, (VEN, LOAD)) == {key: wanted[key] for key in wanted if key[0] != NETWORK}
+    await roll_up(database, NOON + HOUR)
+    assert await answers(api) == wanted
+
+
+async def test_where_raw_rows_are_gone_tiers_stay(api: Client, database: Database) -> None:
+    store(database, readings(MIDNIGHT - HOUR, MIDNIGHT + HOUR))
     await roll_up(database, MIDNIGHT + HOUR)
+    tiers = ("5m", "10m", "15m", "1h", "1d")
+    wanted = {(path, g): await api.points(path, granularity=g) for path in PATHS for g in tiers}
+    minutes = await api.points(NETWORK, granularity="4m")
+    # A note from before: its raw rows are gone, so its tiers are all there is.
+    execute(database, "INSERT INTO late_readings VALUES ('a', %s)", at(MIDNIGHT - 600))
+    execute(database, "INSERT INTO late_lists VALUES ('a', %s)", at(MIDNIGHT - 600))
     drop_raw(database, MIDNIGHT)
-    kept = [r for r in everything if r.ts >= MIDNIGHT]
-    asked = [(NETWORK, {}, "30s", 30), *((path, of, "1m", 60) for path, of in EVERY[1:]),
-             *((path, of, "20s", 20) for path, of in EVERY)]  # fmt: skip
-    for path, of, granularity, seconds in asked:
-        expected = shown(model.history(kept, seconds, **of))
-        assert_close(await api.points(path, granularity=granularity), expected)
-        assert_close(await api.points(path, granularity=granularity, start=iso(MIDNIGHT)), expected)
-        detail = await api.detail(400, path, params={"granularity": granularity, "start": iso(MIDNIGHT - 1)})
-        assert detail.startswith("start: ")
-        assert "2026-07-10T00:00:00Z" in detail
-        before = {"granularity": granularity, "end": iso(MIDNIGHT - 60)}
-        assert await api.points(path, **before) == []
+    assert {(path, g): await api.points(path, granularity=g) for path, g in wanted} == wanted
+    assert await api.points(NETWORK, granularity="4m") == minutes
 
 
-async def test_a_calendar_over_rollups_and_raw_rows(api: Client, database: Database) -> None:
-    # Both days on which Berlin's clocks change.
-    for day in (1_774_652_400, 1_792_792_800):
-        everything = [
-            R("a", ts, ts % 7919 / 100, loads=(("l", ts % 13, 0),)) for ts in range(day, day + 3 * DAY, 900)
-        ]
-        execute(database, f"TRUNCATE {TABLES}")
-        execute(database, "UPDATE rollup_state SET closing = '-infinity', watermark = '-infinity'")
-        store(database, everything)
-        await roll_up(database, day + 2 * DAY)
-        for path, of in EVERY:
-            for days in (1, 2, 3):
-                found = await api.points(path, granularity=f"{days}d", timezone="Europe/Berlin")
-                assert_close(found, shown(model.history(everything, days * DAY, zone="Europe/Berlin", **of)))
+async def test_one_answer_is_of_one_moment(api: Client, database: Database) -> None:
+    store(database, readings(NOON, NOON + 2 * HOUR))
+    await roll_up(database, NOON + 1000)
+    before = await answers(api, (NETWORK,))
+    live, *_ = shared_results(api.app)
+    # What requests share is from now on what it was: its tail, from where tiers ended then.
+    live._stale_at = float("inf")
+    for until in (1100, 1900, 2 * HOUR):
+        await roll_up(database, NOON + until)
+        assert await answers(api, (NETWORK,)) == before
+
+
+@pytest.mark.parametrize("day", ["2026-03-28T18:30:00Z", "2026-10-24T18:30:00Z"])
+async def test_a_calendar_over_tiers_and_raw_rows(api: Client, database: Database, day: str) -> None:
+    # Days on which Berlin's clocks change; a Sunday that ends a week.
+    first = {"2026-03-28T18:30:00Z": 1_774_722_600, "2026-10-24T18:30:00Z": 1_792_866_600}[day]
+    assert iso(first) == day
+    store(
+        database,
+        [
+            R("a", ts, ts % 7919 / 100, loads=(("l", ts % 13, 0),))
+            for ts in range(first, first + 2 * DAY, 900)
+        ],
+    )
+    zones = ("Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns")
+    asked = list(itertools.product(PATHS, ("1h", "6h", "1d", "2d", "1w", "1mo"), zones))
+    wanted = [await api.points(path, granularity=g, timezone=zone) for path, g, zone in asked]
+    for until in (DAY + 77, 2 * DAY):
+        await roll_up(database, first + until)
+        found = [await api.points(path, granularity=g, timezone=zone) for path, g, zone in asked]
+        assert found == wanted
+    energies = [sum(round(p["usedEnergyKwh"] * 1e9) for p in points) for points in wanted]
+    assert [len({energies[n] for n in range(of * 24, of * 24 + 24)}) for of in range(3)] == [1, 1, 1]

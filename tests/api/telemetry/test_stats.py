@@ -3,24 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.telemetry import queries, totals
-from api.telemetry.totals import Shared
+from api.telemetry import queries
+from api.telemetry.shared_result import Shared
 from shared.config import Dashboard, Database
 from tests.support.api_client import Client, serving
 from tests.support.api_data import ago, execute, load, roll_up, sample, store, ven
 from tests.support.model import R
-
-
-@pytest.fixture(autouse=True)
-def _no_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each request computes its own totals, but for the tests of just that."""
-    monkeypatch.setattr(totals, "_FRESH_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -173,58 +166,63 @@ async def test_generation_takes_nothing_from_the_usage_of_its_type(api: Client, 
     assert (await api.get("/api/stats/loads")).json()[0]["currentUsageKw"] == 3
 
 
+def local_midnight(zone: str) -> tuple[int, int]:
+    """Midnight of today, and now, in s."""
+    now = datetime.now(ZoneInfo(zone))
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+    return round(midnight.timestamp()), int(now.timestamp())
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Los_Angeles"])
 async def test_the_energy_of_today_begins_at_local_midnight(database: Database, zone: str) -> None:
-    now = datetime.now(ZoneInfo(zone))
-    midnight = round(now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC).timestamp())
-    # 5 minutes each: 12 kW yesterday, then 12 kW and 24 kW of two VENs today.
-    store(database, [R("a", midnight - 1, 12), R("a", midnight, 12), R("b", midnight + 299, 24)])
+    midnight, now = local_midnight(zone)
+    # Yesterday 12 kW, which end with the first reading of today; of which 12 kW speak for 16 minutes, or until now.
+    store(database, [R("a", midnight - 500, 12), R("a", midnight, 3.6), R("b", midnight - 1000, 24)])
+    spoken = min(960, now - midnight)
     async with serving(database, dashboard=Dashboard(dashboard_timezone=zone)) as api:
-        assert (await network(api))["totalHousePowerToday"] == 3
-        await roll_up(database, midnight + 300)
-        assert (await network(api))["totalHousePowerToday"] == 3
+        for until in (midnight - 200, midnight + 10, midnight + 333, midnight + 900, now):
+            await roll_up(database, min(until, now))
+            today = (await network(api))["totalHousePowerToday"]
+            assert spoken / 1000 <= today <= (spoken + 30) / 1000
 
 
-async def test_however_many_ask_the_totals_are_computed_once_a_second(
+async def test_the_energy_of_today_right_after_midnight(database: Database) -> None:
+    # In the zone where it is now the first hour of the day. Its name has the sign the other way round.
+    hour = datetime.now(UTC).hour
+    zone = f"Etc/GMT{hour if hour <= 12 else hour - 24:+d}"
+    midnight, now = local_midnight(zone)
+    store(database, [R("a", ts, 3.6) for ts in range(midnight - 3600, now, 60)])
+    async with serving(database, dashboard=Dashboard(dashboard_timezone=zone)) as api:
+        seen = []
+        for until in (midnight, (midnight + now) // 2, now):
+            seen.append((await network(api))["totalHousePowerToday"])
+            await roll_up(database, until)
+        assert seen == sorted(seen)
+        assert all((now - midnight) / 1000 - 1e-6 <= today <= (now - midnight + 30) / 1000 for today in seen)
+
+
+async def test_however_many_ask_the_totals_are_computed_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(totals, "_FRESH_SECONDS", 1.0)
-    computed = 0
-    compute = queries.load_totals
+    monkeypatch.setitem(Shared.__init__.__kwdefaults__, "fresh", 60.0)
+    computed: list[str] = []
 
-    async def counting(*args: Any) -> Any:
-        nonlocal computed
-        computed += 1
-        return await compute(*args)
+    def counting(name: str) -> None:
+        compute = getattr(queries, name)
 
-    monkeypatch.setattr(queries, "load_totals", counting)
+        async def counted(*args: Any) -> Any:
+            computed.append(name)
+            return await compute(*args)
+
+        monkeypatch.setattr(queries, name, counted)
+
+    counting("load_totals")
+    counting("network_live")
     async with serving(database) as api:
-        paths = ["/api/stats/loads", "/api/stats/network"] * 10
+        paths = ["/api/stats/loads", "/api/stats/network", "/api/stats/network/history"] * 10
         answers = await asyncio.gather(*(api.get(path) for path in paths))
     assert {answer.status_code for answer in answers} == {200}
-    assert computed == 1
-
-
-async def test_a_shared_result_is_one_for_all_who_waited_and_new_after_a_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = 100.0
-    monkeypatch.setattr(totals, "time", SimpleNamespace(monotonic=lambda: clock))
-    monkeypatch.setattr(totals, "_FRESH_SECONDS", 1.0)
-    runs = 0
-
-    async def compute() -> int:
-        nonlocal runs
-        runs += 1
-        await asyncio.sleep(0)
-        return runs
-
-    shared = Shared(compute)
-    assert await asyncio.gather(*(shared.get() for _ in range(5))) == [1] * 5
-    clock += 0.9
-    assert await shared.get() == 1
-    clock += 0.1
-    assert await asyncio.gather(*(shared.get() for _ in range(5))) == [2] * 5
+    assert sorted(computed) == ["load_totals", "network_live"]
 
 
 async def test_a_failure_is_one_for_all_who_waited_and_tried_again_by_the_next(database: Database) -> None:

@@ -1,0 +1,88 @@
+"""One result for all who ask: a second old at most, or five times what it cost; a little older while it is renewed."""
+
+import asyncio
+
+import pytest
+
+from api.telemetry import shared_result
+from api.telemetry.shared_result import Shared
+from api.web.errors import UnavailableError
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Sum:
+    """Something that costs `seconds` to compute, and counts how often it was; fails while told to."""
+
+    def __init__(self, clock: Clock, seconds: float = 0.01) -> None:
+        self.clock, self.seconds, self.times, self.fails = clock, seconds, 0, False
+
+    async def __call__(self) -> int:
+        self.times += 1
+        await asyncio.sleep(0)
+        self.clock.now += self.seconds
+        if self.fails:
+            raise UnavailableError("away")
+        return self.times
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    its = Clock()
+    monkeypatch.setattr(shared_result, "time", its)
+    monkeypatch.setattr(shared_result, "_FRESH_FOR_COST", 5.0)
+    return its
+
+
+@pytest.mark.parametrize(("cost", "fresh_for"), [(0.01, 1.0), (0.1, 1.0), (2.0, 10.0)])
+async def test_a_result_stays_for_a_second_or_five_times_its_cost(
+    clock: Clock, cost: float, fresh_for: float
+) -> None:
+    shared = Shared(Sum(clock, cost), fresh=1.0)
+    assert await shared.get() == 1
+    clock.now = 100.0 + fresh_for - 0.001
+    assert await shared.get() == 1
+    clock.now = 100.0 + fresh_for + 0.001
+    assert await shared.get() == 2
+
+
+async def test_who_asks_meanwhile_gets_the_same(clock: Clock) -> None:
+    shared = Shared(Sum(clock), fresh=1.0)
+    assert await asyncio.gather(*(shared.get() for _ in range(5))) == [1] * 5
+    clock.now += 1.0
+    assert await asyncio.gather(*(shared.get() for _ in range(5))) == [2] * 5
+
+
+async def test_who_polls_does_not_wait_for_what_is_renewed(clock: Clock) -> None:
+    compute = Sum(clock)
+    shared = Shared(compute, fresh=1.0, tolerated=3.0)
+    assert await shared.get() == 1
+    clock.now += 2.0
+    assert [await shared.get(), compute.times] == [1, 1]
+    assert shared._renewal is not None
+    await shared._renewal
+    assert [await shared.get(), compute.times] == [2, 2]
+    clock.now += 4.1
+    assert await shared.get() == 3
+    await shared.close()
+
+
+async def test_a_failure_is_told_and_the_next_one_tries_again(clock: Clock) -> None:
+    compute = Sum(clock)
+    shared = Shared(compute, fresh=1.0, tolerated=3.0)
+    assert await shared.get() == 1
+    compute.fails, clock.now = True, clock.now + 2.0
+    assert await shared.get() == 1
+    assert shared._renewal is not None
+    await shared._renewal
+    told = await asyncio.gather(*(shared.get() for _ in range(3)), return_exceptions=True)
+    assert {type(each) for each in told} == {UnavailableError}
+    compute.fails, clock.now = False, clock.now + 0.1
+    assert await shared.get() == compute.times
