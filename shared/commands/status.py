@@ -32,10 +32,10 @@ def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dash
     connection.execute("SET TIME ZONE 'UTC'")
     silent = {"silent": dashboard.ven_offline_after}
     online, vens = connection.execute(_SQL["vens"], silent).fetchone() or (0, 0)
-    watermark, lag, raw_from, dirty = connection.execute(_SQL["rollups"]).fetchone() or (None, None, None, 0)
+    watermark, lag, raw_from, late = connection.execute(_SQL["rollups"]).fetchone() or (None, None, None, 0)
     console.print(f"VENs           {online} online, {vens - online} offline, {vens} in all")
-    console.print(f"rolled up to   {_time(watermark)}" + (f" ({lag} ago)" if lag else ""))
-    console.print(f"dirty buckets  {dirty}")
+    console.print(f"counted up to  {_time(watermark)}" + (f" ({lag} ago)" if lag else ""))
+    console.print(f"late readings  {late} wait to be counted")
     console.print(f"raw rows from  {_time(raw_from) if raw_from else 'the first on'}")
     console.print(_tables(connection))
     console.print(_dead_letters(connection))

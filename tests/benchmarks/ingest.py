@@ -26,7 +26,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.database import leader_connection
-from ingest.upkeep import rollup
 from shared import advisory_locks, logs
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Log, Mqtt
@@ -35,6 +34,7 @@ from shared.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.latency import measure
 from tests.benchmarks.machine import machine
 from tests.benchmarks.profile import profiled
+from tests.support.leader import count
 from tests.support.servers import (
     Process,
     as_environment,
@@ -214,7 +214,7 @@ async def _roll_up(db: Database) -> float:
     """Seconds that the leader takes to roll up all that was stored, whenever its buckets close."""
     connection = await leader_connection(db)
     began = time.perf_counter()
-    await rollup.roll_up(connection, datetime.now(UTC) + timedelta(minutes=15))
+    await count(connection, datetime.now(UTC) + timedelta(minutes=15))
     seconds = time.perf_counter() - began
     await connection.close()
     return seconds

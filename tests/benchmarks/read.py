@@ -21,14 +21,14 @@ from rich.table import Table
 from api.app import create_app
 from api.database import Database
 from api.settings import Settings
-from ingest.database import ROLLUP_PLANNER
-from ingest.upkeep import rollup
+from ingest.database import COUNTING_PLANNER
 from shared import config, db
 from shared.commands.migrate import migrate
 from shared.config import Api
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.sql import load_blocks
 from tests.benchmarks.machine import machine
+from tests.support.leader import count
 from tests.support.servers import (
     Process,
     as_environment,
@@ -82,10 +82,10 @@ class Fleet:
         await connection.execute(_SQL["vens"])
         await connection.execute("VACUUM (ANALYZE, FREEZE)")
         self.filled_rows = await connection.fetchval("SELECT count(*) FROM ven_telemetry") * (1 + self.loads)
-        for name, value in ROLLUP_PLANNER.items():
+        for name, value in COUNTING_PLANNER.items():
             await connection.execute("SELECT set_config($1, $2, false)", name, value)
         began = time.monotonic()
-        await rollup.roll_up(connection, datetime.now(UTC))
+        await count(connection, datetime.now(UTC))
         self.rollup_seconds = time.monotonic() - began
         await connection.execute("VACUUM ANALYZE")
         self.sizes = [tuple(row) for row in await connection.fetch(_SQL["sizes"])]

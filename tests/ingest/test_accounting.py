@@ -12,7 +12,7 @@ from ingest.message import Message
 from ingest.service import Service
 from ingest.settings import Settings
 from ingest.write.inbox import Inbox
-from shared.config import Database, Ingest, Log, Mqtt, Retention
+from shared.config import Dashboard, Database, Ingest, Log, Mqtt, Retention
 from shared.ports import listen
 from tests.support.samples import telemetry
 from tests.support.servers import Address, eventually
@@ -23,7 +23,9 @@ from tests.torture.world import sum_of_outcomes
 @asynccontextmanager
 async def serving(db: Database, mqtt: Mqtt) -> AsyncIterator[Service]:
     stop = asyncio.Event()
-    service = Service(Settings(db=db, mqtt=mqtt, ingest=Ingest(), retention=Retention(), log=Log()))
+    service = Service(
+        Settings(db=db, mqtt=mqtt, ingest=Ingest(), retention=Retention(), dashboard=Dashboard(), log=Log())
+    )
     with listen("127.0.0.1", 0, "") as listener:
         running = asyncio.create_task(service.run(listener, stop))
         await eventually(lambda: not service._state.problems())

@@ -216,14 +216,19 @@ class Counting:
             assert await self.table(f"load_power_{width // 60}m", 2) == wanted
 
     async def table(self, name: str, ids: int) -> dict[tuple[str, int], Sums]:
-        rows = [tuple(row) for row in await self.fetch(name)]
-        return {
-            ("/".join(row[:ids]), round(row[ids].timestamp() * US)): (
-                Sums(*row[3:5], 0, row[5]) if ids == 2 else Sums(*row[ids + 1 :])
-            )
-            for row in rows
-            if row[5 if ids == 2 else ids + 4]
-        }
+        """What is stored, by id (of loads: VEN and load) and start in us, where anything is covered."""
+        found = {}
+        for row in await self.fetch(name):
+            key = "/".join(list(row)[:ids]), round(row["bucket"].timestamp() * US)
+            power = row["used_uwh"], row["shed_uwh"]
+            if ids == 2:
+                sums = Sums(*power, covered=row["covered_us"])
+            else:
+                asked = row["requested_uwh"], row["covered_us"], row["event_us"]
+                sums = Sums(*power, *asked, event_id=row["event_id"])
+            if sums.covered:
+                found[key] = sums
+        return found
 
     async def fetch(self, table: str) -> Any:
         return await self.connection.fetch(f"SELECT * FROM {table}")

@@ -25,7 +25,14 @@ class Sums(NamedTuple):
 
     def plus(self, other: "Sums") -> "Sums":
         ids = [each for each in (self.event_id, other.event_id) if each is not None]
-        return Sums(*(a + b for a, b in zip(self[:5], other[:5], strict=True)), max(ids, default=None))
+        return Sums(
+            self.used + other.used,
+            self.shed + other.shed,
+            self.requested + other.requested,
+            self.covered + other.covered,
+            self.event + other.event,
+            max(ids, default=None),
+        )
 
 
 class Span(NamedTuple):

@@ -2,19 +2,21 @@
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from ingest.database import leader_connection
-from ingest.upkeep import rollup
-from tests.support import model
+from ingest.database import rebuild_connection
+from tests.support import integral
+from tests.support.leader import count
 from tests.torture.ledger import Ledger
 from tests.torture.world import MEMORY_LIMIT_MB, World, sum_of_outcomes
 
 # A time as the ledger has it.
 MS = "(extract(epoch FROM {}) * 1000)::bigint"
+# A time, or a length of time, as the model has it.
+US = "(extract(epoch FROM {}) * 1000000)::bigint"
+MINUTE = 60 * integral.US
 _CRASHES = ("Traceback", "unhandled", "never retrieved", "was destroyed")
 
 
@@ -52,7 +54,7 @@ def differences(world: World, ledger: Ledger) -> dict[str, dict[str, list[str]]]
     expected_samples = Counter(
         (ven, ts, name, used)
         for (ven, ts), reading in ledger.readings.items()
-        for name, used, _ in reading.loads
+        for name, used, _ in reading.loads or ()
     )
     stored_samples = Counter(
         world.sql(f"SELECT ven_id, {MS.format('ts')}, load_id, used_power_kw FROM ven_load_samples")
@@ -116,45 +118,66 @@ def sound(world: World) -> None:
 
 
 async def rolled_up(world: World, ledger: Ledger) -> None:
-    """Close every bucket there is: the rollups equal a recomputation from the ledger.
+    """Count everything there is: tiers and open state equal a recomputation from the ledger, to the last uWh.
 
-    What is stored after that comes late, and goes the way of dirty buckets: the leader in ingest may be redoing
-    some meanwhile, under the lock that this takes too.
+    The watermark moves 15 minutes ahead, so that what is stored after that comes late and is redone. The leader in
+    ingest may be counting meanwhile, under the locks that this takes too.
     """
-    connection = await leader_connection(world.db)
+    connection = await rebuild_connection(world.db)
     try:
-        await rollup.roll_up(connection, datetime.now(UTC) + timedelta(minutes=15))
+        await count(connection, datetime.now(UTC) + timedelta(minutes=15))
     finally:
         await connection.close()
-    for table, expected in _rollups(list(ledger.readings.values())).items():
-        stored = {tuple(key): used for *key, used in world.sql(_ROLLUPS[table])}
-        close = stored == pytest.approx(expected, abs=1e-6)
-        assert close, (table, sorted(stored.items() ^ expected.items(), key=str)[:5])
+    readings = list(ledger.readings.values())
+    ((watermark, loads_watermark),) = world.sql(
+        f"SELECT {US.format('watermark')}, {US.format('loads_watermark')} FROM rollup_state"
+    )
+    holds = world.sql(
+        f"SELECT CASE WHEN isfinite(since) THEN {US.format('since')} ELSE 0 END, {US.format('hold')} FROM holds"
+        " ORDER BY since"
+    )
+    spans = integral.spans(readings, holds, until=watermark)
+    samples = integral.load_spans(readings, holds, until=loads_watermark)
+    for width in (1, 5, 15):
+        vens = integral.buckets(spans, width * MINUTE)
+        _compare(world, f"network_power_{width}m", "''", _network(vens), watermark, width)
+        if width > 1:
+            _compare(world, f"ven_power_{width}m", "ven_id", vens, watermark, width)
+            of_loads = integral.buckets(samples, width * MINUTE)
+            _compare(
+                world, f"load_power_{width}m", "ven_id || '/' || load_id", of_loads, loads_watermark, width
+            )
+    _compare_open(world, spans, watermark)
 
 
-# → all that tells a row from others and how many readings or VENs are in it, then the power.
-_BUCKET = "extract(epoch FROM bucket)::bigint"
-_ROLLUPS = {
-    "network_power_1m": f"SELECT {_BUCKET}, ven_count, used_kw FROM network_power_1m",
-    "network_power_5m": f"SELECT {_BUCKET}, ven_count, used_kw FROM network_power_5m",
-    "ven_power_5m": f"SELECT ven_id, {_BUCKET}, readings, used_sum_kw FROM ven_power_5m",
-    "load_power_5m": f"SELECT ven_id, load_id, {_BUCKET}, readings, used_sum_kw FROM load_power_5m",
-}
+def _network(vens: Mapping[tuple[str, int], integral.Sums]) -> dict[tuple[str, int], integral.Sums]:
+    return {("", at): sums for at, sums in integral.over_vens(vens).items()}
 
 
-def _rollups(readings: list[model.R]) -> dict[str, dict[tuple[object, ...], float]]:
-    """What `_ROLLUPS` must return, computed from the readings themselves."""
-    vens, loads = defaultdict(list), defaultdict(list)
-    for r in readings:
-        bucket = r.ts - r.ts % 300
-        vens[r.ven, bucket].append(r.used)
-        for name, used, _ in r.loads:
-            loads[r.ven, name, bucket].append(used)
-    return {
-        **{
-            table: {(p.start, p.vens): p.used for p in model.history(readings, seconds)}
-            for table, seconds in (("network_power_1m", 60), ("network_power_5m", 300))
-        },
-        "ven_power_5m": {(*key, len(used)): sum(used) for key, used in vens.items()},
-        "load_power_5m": {(*key, len(used)): sum(used) for key, used in loads.items()},
+def _compare(
+    world: World, table: str, key: str, sums: Mapping[tuple[str, int], integral.Sums], until: int, width: int
+) -> None:
+    """The rows of a tier are the sums of all its buckets that are over; of minutes also the one that is open."""
+    end = until if width > 1 else until + MINUTE
+    wanted = {
+        (of, at): (each.used, each.shed, each.covered)
+        for (of, at), each in sums.items()
+        if each.covered and at + width * MINUTE <= end
     }
+    rows = world.sql(
+        f"SELECT {key}, {US.format('bucket')}, used_uwh, shed_uwh, covered_us FROM {table} WHERE covered_us > 0"
+    )
+    stored = {(of, at): (used, shed, covered) for of, at, used, shed, covered in rows}
+    assert stored == wanted, (table, sorted(stored.items() ^ wanted.items())[:5])
+
+
+def _compare_open(world: World, spans: list[integral.Span], watermark: int) -> None:
+    """Each VEN whose last reading before the watermark still speaks is open with it, and with the sums so far."""
+    last = {span.ven: span.start for span in sorted(spans, key=lambda span: span.start)}
+    rows = world.sql(
+        f"SELECT ven_id, {US.format('ts')} FROM ven_open WHERE until > (SELECT watermark FROM rollup_state)"
+    )
+    assert all(last[ven] == ts for ven, ts in rows), [
+        (ven, ts, last[ven]) for ven, ts in rows if last[ven] != ts
+    ][:5]
+    assert world.sql("SELECT count(*) FROM late_readings, rollup_state WHERE ts < watermark") == [(0,)]

@@ -8,11 +8,11 @@ from typing import Any
 
 from ingest.message import Outcome
 from ingest.partitions import Partitions
-from ingest.upkeep import late, loads, tick
 from ingest.write.batch import Store
 from shared import db
 from shared.config import Database
 from shared.db import Connection
+from tests.support import leader
 from tests.support.integral import Sums
 from tests.support.model import R
 from tests.support.samples import message, payload_of
@@ -45,14 +45,7 @@ async def write(connection: Connection, *readings: R, store: Store | None = None
 
 async def count(connection: Connection, until: float = END) -> None:
     """Everything that the leader does, with the watermark at `until` in the end."""
-    await tick.Counter().advance(connection, at(until))
-    while await late.redo(connection):
-        pass
-    counter = loads.LoadCounter()
-    while await counter.step(connection):
-        pass
-    while await loads.redo(connection):
-        pass
+    await leader.count(connection, at(until))
 
 
 async def stored(connection: Connection, table: str, ids: int = 0) -> dict[tuple[Any, ...], Sums]:

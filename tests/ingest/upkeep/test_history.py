@@ -79,8 +79,8 @@ async def test_an_older_database_is_carried_over_and_counted_backwards(postgres:
             assert state["watermark"] == state["history_from"] == at(START + 3600)
             # As it was: means times width. What lies before the first raw row stays so.
             carried = await network(connection)
-            assert carried[-86400] == (pytest.approx(2.0), 600.0)
-            assert carried[0] == (pytest.approx(1.0), 600.0)
+            assert carried[-86400] == pytest.approx((2.0, 600.0))
+            assert carried[0] == pytest.approx((1.0, 600.0))
             await count(connection, START + 4000)
             for kind in (history.VENS, history.LOADS):
                 backfill = history.Backfill(kind)
@@ -88,9 +88,9 @@ async def test_an_older_database_is_carried_over_and_counted_backwards(postgres:
                     pass
             assert await connection.fetchval("SELECT history_from = '-infinity' FROM rollup_state")
             counted = await network(connection)
-            assert counted[-86400] == (pytest.approx(2.0), 600.0)
+            assert counted[-86400] == pytest.approx((2.0, 600.0))
             # a: 6 kW from the start on, b: 12 kW from 200 s on.
-            assert counted[0] == (pytest.approx(0.5 + 12 * 100 / 3600), 400.0)
+            assert counted[0] == pytest.approx((0.5 + 12 * 100 / 3600, 400.0))
             loads_of = await connection.fetch(
                 "SELECT used_uwh FROM load_power_5m WHERE bucket = $1", at(START)
             )

@@ -21,10 +21,10 @@ async def test_a_note_that_commits_after_they_were_read_survives(database: Datab
         await write(writer, R("a", START + 120, 60.0))
         # The leader sees and counts the first alone; the second is still its writer's.
         assert await late.redo(leader) == 1
-        assert (await network(leader))[0] == (pytest.approx(0.1 + 0.8), 300.0)
+        assert (await network(leader))[0] == pytest.approx((0.1 + 0.8, 300.0))
         await held.commit()
         assert await late.redo(leader) == 1
-        assert (await network(leader))[0] == (pytest.approx(0.1 + 0.2 + 3.0), 300.0)
+        assert (await network(leader))[0] == pytest.approx((0.1 + 0.2 + 3.0, 300.0))
 
 
 async def test_late_readings_of_a_month_never_counted(connection: Connection) -> None:
@@ -78,7 +78,7 @@ async def test_notes_beyond_the_watermark_are_left_to_the_tick(connection: Conne
     assert await late.redo(connection) == 0
     await count(connection, START + 300)
     assert await connection.fetchval("SELECT count(*) FROM late_readings") == 0
-    assert (await network(connection))[0] == (pytest.approx(150 * 6 / 3600 + 150 * 12 / 3600), 300.0)
+    assert (await network(connection))[0] == pytest.approx((150 * 6 / 3600 + 150 * 12 / 3600, 300.0))
 
 
 async def test_a_swarm_is_worked_off_in_bounded_steps(connection: Connection) -> None:

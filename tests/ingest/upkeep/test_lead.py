@@ -23,7 +23,7 @@ async def test_one_leads_and_another_takes_over(database: Database) -> None:
 
         return Lead("test", LOCK, database, State().database, work)
 
-    async def leading(name: str) -> bool:
+    def leading(name: str) -> bool:
         return len(turns[name]) > 2
 
     first = asyncio.create_task(lead("one").run())
