@@ -90,10 +90,12 @@ class Retention(Struct, frozen=True, kw_only=True, rename="upper"):
 
 
 class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
-    """What the numbers of the dashboard mean: s until a silent VEN is offline, the day's time zone."""
+    """What the numbers of the dashboard mean: s until a silent VEN is offline, the day's time zone; and which VENs it
+    lists."""
 
     ven_offline_after: Seconds = 300.0
     dashboard_timezone: Text = "UTC"
+    vens_source: Literal["fixtures", "telemetry"] = "fixtures"
 
 
 class Api(Struct, frozen=True, kw_only=True, rename=_prefixed("api_")):

@@ -68,7 +68,7 @@ class Client(httpx.AsyncClient):
 def check(response: httpx.Response) -> None:
     """AssertionError if the contract describes no such answer to the request."""
     request = response.request
-    operation = operation_of(request.method, request.url.path)
+    operation = operation_of(request.method, request.url.raw_path.partition(b"?")[0].decode())
     if request.method == "OPTIONS":
         return
     if operation is None:
