@@ -165,7 +165,7 @@ def test_the_range_of_stored_data_is_found_at_the_ends_of_indexes(
 
 
 @pytest.mark.parametrize(
-    ("name", "values"), [("ven_loads", ("v7",)), ("load_totals", (timedelta(minutes=5), ["offline"]))]
+    ("name", "values"), [("ven_loads", ("v7",)), ("load_totals", (timedelta(minutes=5),))]
 )
 def test_the_loads_now_are_found_by_ven_and_time(
     connection: psycopg.Connection, name: str, values: tuple[Any, ...]
