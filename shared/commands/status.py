@@ -9,6 +9,7 @@ from rich.table import Table
 
 from shared.config import Dashboard, Database
 from shared.db import libpq_arguments
+from shared.db_errors import MIGRATE
 from shared.errors import StartupError
 from shared.sql import load_blocks
 
@@ -23,9 +24,10 @@ def show(settings: Database, dashboard: Dashboard) -> None:
         with psycopg.connect(**libpq_arguments(settings)) as connection:
             _show(console, connection, dashboard)
     except psycopg.errors.UndefinedTable as exc:
-        raise StartupError("the schema is missing or old: run `ecs-backend migrate`") from exc
+        raise StartupError(MIGRATE) from exc
     except psycopg.OperationalError as exc:
-        raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}") from exc
+        why = str(exc).strip().splitlines()[-1]
+        raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}: {why}") from exc
 
 
 def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dashboard) -> None:
