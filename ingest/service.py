@@ -53,6 +53,7 @@ class Service:
         )
         self._inbox.on_pressure = self._subscriber.set_paused
         store = Store(settings.mqtt.client_id, Partitions(), shared=bool(settings.mqtt.shared_group))
+        self._state.metrics.name_clocks(store.clocks.off)
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
         self._leader = Leader(settings.db, settings.retention, self._state)
         self._state.metrics.unacked.set_function(self._unacked)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
+from shared.clocks import OFF_SECONDS
+
 _READINGS = 9
 # Of so many VENs; firmware may make them up.
 _VENS = 50_000
-# A clock that is less off than this is right: messages take time, and some firmware averages over half a minute.
-OFF_SECONDS = 60.0
 _JITTER_US = 5_000_000
 
 

@@ -7,6 +7,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from shared.clocks import OFF_SECONDS, clock_fault
 from shared.config import Dashboard, Database
 from shared.db import libpq_arguments
 from shared.db_errors import MIGRATE
@@ -41,6 +42,9 @@ def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dash
     console.print(f"raw rows from  {_time(raw_from) if raw_from else 'the first on'}")
     console.print(_tables(connection))
     console.print(_dead_letters(connection))
+    for table in (_flaws(connection), _clocks(connection)):
+        if table.rows:
+            console.print(table)
 
 
 def _tables(connection: psycopg.Connection[Any]) -> Table:
@@ -55,6 +59,20 @@ def _dead_letters(connection: psycopg.Connection[Any]) -> Table:
     table = Table("reason", "messages", "different", "latest", title="Dead letters")
     for reason, messages, letters, latest in connection.execute(_SQL["dead_letters"]):
         table.add_row(reason, f"{messages:,}", f"{letters:,}", _time(latest))
+    return table
+
+
+def _flaws(connection: psycopg.Connection[Any]) -> Table:
+    table = Table("VEN", "what", "messages", "latest", "topic", "reason", title="Flaws and conflicts")
+    for ven_id, kind, times, latest, topic, reason in connection.execute(_SQL["flaws"]):
+        table.add_row(ven_id, kind, f"{times:,}", _time(latest), topic, reason)
+    return table
+
+
+def _clocks(connection: psycopg.Connection[Any]) -> Table:
+    table = Table("VEN", "fault", "off by", "last seen", title="Clocks of VENs that are off")
+    for ven_id, offset, seen in connection.execute(_SQL["clocks"], {"least": OFF_SECONDS}):
+        table.add_row(ven_id, clock_fault(offset), f"{abs(offset):,.0f} s", _time(seen))
     return table
 
 
