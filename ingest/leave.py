@@ -1,4 +1,4 @@
-"""`ecs-backend leave`: takes an ingest process that will not come back out of the broker's books, losing nothing."""
+"""`ecs-backend leave`: ends the session of an ingest process that will not come back, after writing what it holds."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""/api/fleet: the VENs heard of, from the database, page by page."""
+"""/api/fleet: the VENs that have sent something, from the database, page by page."""
 
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ class FleetPage(Struct, frozen=True):
 
 
 class FleetParams(Struct, frozen=True):
-    """What a page is asked for; `online` None: both."""
+    """The query of a page; `online` None: both."""
 
     online: bool | None
     prefix: str

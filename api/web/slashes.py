@@ -4,12 +4,12 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Stands for the slash of an id between here and the handler. No text holds it: it is not a character.
+# Replaces the slash of an id between here and the handler. No id holds it: it is not a character.
 _SLASH = "\ufdd0"
 
 
 class SlashesInIds:
-    """Keeps the slash of an id apart from those of the path, which servers decode alike."""
+    """Marks slashes of ids: servers decode a %2F to the same slash that separates the path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Why the broker cannot be had, in words for /health and the log that say what to look at."""
+"""Why the broker is not reachable, in words for /health and the log that say what to check."""
 
 import aiomqtt
 

@@ -1,4 +1,4 @@
-"""What a session is subscribed to, remembered in the database: the broker knows, and does not say.
+"""What a session is subscribed to, remembered in the database, because the broker cannot be asked.
 
 A filter that leaves the settings is subscribed to until somebody unsubscribes it, and the broker would go on queueing
 for it. So what was subscribed to is compared with the settings at each start.
@@ -22,7 +22,7 @@ class Sessions:
         self._client_id = client_id
 
     async def begin(self, filters: Sequence[str]) -> list[str]:
-        """Note that the session is subscribed to `filters` too; returns what it may be subscribed to besides."""
+        """Note that the session is subscribed to `filters` too; returns the others that it may have."""
         connection = await probe_connection(self._settings)
         try:
             before: list[str] = await connection.fetchval(SQL["read_filters"], self._client_id) or []
@@ -33,7 +33,7 @@ class Sessions:
             connection.terminate()
 
     async def settle(self, filters: Sequence[str]) -> None:
-        """Note that the session is subscribed to `filters` alone; to none: that it has ended."""
+        """Note that the session is subscribed to exactly `filters`; none: it has ended."""
         connection = await probe_connection(self._settings)
         try:
             if filters:
