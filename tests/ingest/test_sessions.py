@@ -81,7 +81,7 @@ def leave(ingesting: Ingesting, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-async def test_leaving_writes_what_the_broker_holds_and_ends_the_session(
+async def test_leaving_writes_what_is_held_and_ends_the_session(
     tmp_path: Path, database: Database, broker: Address, unique: str
 ) -> None:
     settings: dict[str, Any] = {"shared_group": unique}
