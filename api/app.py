@@ -16,7 +16,7 @@ from api.fixtures import events, vens
 from api.service import contract, health
 from api.services import make_services
 from api.settings import Settings, read
-from api.telemetry import history, loads, stats
+from api.telemetry import fleet, history, loads, stats
 from api.telemetry.live import Live
 from api.telemetry.params import HISTORY_PARAMS
 from api.telemetry.totals import Totals
@@ -25,6 +25,7 @@ from api.web.lookup import Services
 from api.web.middleware import AnyError, BoundedBody, Keys, Measure, NoTrailingSlash
 from api.web.query_string import INTERVAL_PARAMS
 from api.web.resource import resource
+from api.web.slashes import SlashesInIds
 from shared import logs
 from shared.config import environment, split_list
 
@@ -44,6 +45,8 @@ ROUTES: list[BaseRoute] = [
     resource("/api/vens/{venId}/loads/{loadId}", GET=loads.get_one, PATCH=vens.change_load),
     resource("/api/vens/{venId}/loads/{loadId}/history", GET=history.load, params=HISTORY_PARAMS),
     resource("/api/vens/{venId}/loads/{loadId}/commands/shed", POST=vens.accept_shed),
+    resource("/api/fleet", GET=fleet.list_page, params=fleet.PARAMS),
+    resource("/api/fleet/{venId}", GET=fleet.get_one),
     resource("/api/events", GET=events.list_all, POST=events.create),
     resource("/api/events/current", GET=events.get_current),
     resource("/api/events/history", GET=events.list_overlapping, params=INTERVAL_PARAMS),
@@ -104,6 +107,7 @@ def _middleware(settings: Settings, registry: CollectorRegistry) -> list[Middlew
             expose_headers=_EXPOSED_HEADERS,
         ),
         Middleware(AnyError),
+        Middleware(SlashesInIds),
         Middleware(NoTrailingSlash),
         Middleware(Keys, keys=split_list(settings.api.keys)),
         Middleware(BoundedBody),

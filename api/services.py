@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from api.database import Database
 from api.fixtures.event_store import EventStore
+from api.fixtures.ven_source import VenSource
 from api.fixtures.ven_store import VenStore
 from api.service.contract import Contract
 from api.settings import Settings
@@ -22,6 +23,7 @@ def make_services(settings: Settings) -> Services:
     """The database, the fixtures in memory, the contract, the figures for Prometheus, and what the numbers mean."""
     database = Database(settings.db, settings.api.statement_timeout)
     offline_after = timedelta(seconds=settings.dashboard.ven_offline_after)
+    vens = VenStore(_FIXTURES / "vens.json")
     registry = CollectorRegistry()
     in_use = Gauge("ecs_api_pool_in_use", "Connections to the database in use", registry=registry)
     in_use.set_function(lambda: database.in_use)
@@ -31,6 +33,7 @@ def make_services(settings: Settings) -> Services:
         Contract(),
         Totals(database, offline_after),
         Live(database, ZoneInfo(settings.dashboard.dashboard_timezone)),
-        VenStore(_FIXTURES / "vens.json"),
+        vens,
+        VenSource(vens, database, offline_after, live=settings.dashboard.vens_source == "telemetry"),
         EventStore(_FIXTURES / "events.json"),
     )

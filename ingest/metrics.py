@@ -5,9 +5,18 @@ moment. `received` counts on arrival and `unacked` what is held; neither is comp
 that is lost on its way breaks the equation.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from heapq import nlargest
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ingest.message import Outcome
+from shared.clocks import clock_fault
+
+# So many VENs are named whose clock is off, those that are furthest off.
+_NAMED_VENS = 20
 
 
 class Metrics:
@@ -85,3 +94,29 @@ class Metrics:
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             registry=registry,
         )
+
+    def name_clocks(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """Show the VENs that `off` gives with how far, in s, their clocks are behind."""
+        self.registry.register(_Clocks(off))
+
+
+class _Clocks(Collector):
+    """Made anew for each look, so that a VEN whose clock is right again is named no more."""
+
+    def __init__(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        self._off = off
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of this collector."""
+        off = list(self._off())
+        yield GaugeMetricFamily(
+            "ecs_ingest_clocks_off", "VENs whose clock is off by a minute or more", value=len(off)
+        )
+        family = GaugeMetricFamily(
+            "ecs_ingest_clock_offset_seconds",
+            f"How far the clocks that are furthest off are behind (ahead: negative), {_NAMED_VENS} VENs at most",
+            labels=("ven", "fault"),
+        )
+        for ven_id, seconds in nlargest(_NAMED_VENS, off, key=lambda each: abs(each[1])):
+            family.add_metric((ven_id, clock_fault(seconds)), seconds)
+        yield family

@@ -12,6 +12,7 @@ from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
 from ingest.receive.decode import Decoder
 from ingest.receive.refusal import DecodeError
+from ingest.receive.sessions import Sessions
 from ingest.receive.subscriber import Subscriber
 from ingest.receive.topics import TopicMap
 from ingest.settings import Settings
@@ -28,22 +29,31 @@ log = get_logger(__name__)
 _DRAIN_SECONDS = 6.0
 _DISCONNECT_SECONDS = 1.5
 _REPORT_SECONDS = 1.0
+# When leaving: the broker sends what it holds at once, and more as it is acknowledged.
+_LOOK_SECONDS, _QUIET_LOOKS = 0.5, 4
 
 
 class Service:
-    """One ingest process."""
+    """One ingest process; `leaving`: one that takes its session out of the broker's books."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, leaving: bool = False) -> None:
         topics = TopicMap(settings.mqtt)
         self._settings = settings
         self._state = State()
         self._decoder = Decoder(topics, settings.mqtt, settings.retention.raw_retention_days)
         self._inbox = Inbox(settings.ingest.batch_max, settings.ingest.linger, settings.mqtt.receive_maximum)
         self._subscriber = Subscriber(
-            settings.mqtt, topics.filters, self._state, receive=self._receive, on_connack=self._forget_unacked
+            settings.mqtt,
+            topics.filters,
+            self._state,
+            receive=self._receive,
+            on_connack=self._forget_unacked,
+            sessions=Sessions(settings.db, settings.mqtt.client_id),
+            leaving=leaving,
         )
         self._inbox.on_pressure = self._subscriber.set_paused
         store = Store(settings.mqtt.client_id, Partitions(), shared=bool(settings.mqtt.shared_group))
+        self._state.metrics.name_clocks(store.clocks.off)
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
         self._leader = Leader(settings.db, settings.retention, settings.dashboard, self._state)
         self._state.metrics.unacked.set_function(self._unacked)
@@ -67,6 +77,42 @@ class Service:
                 task.cancel()
         self._say_flushes()
         log.info("stopped", unwritten=self._unacked())
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, in words."""
+        return "; ".join(f"{server}: {why}" for server, why in self._state.problems().items()) or "the broker"
+
+    async def leave(self, connect_seconds: float) -> int:
+        """Unsubscribe, write all that the broker holds for the session, end it; returns how many messages these were.
+
+        Raises TimeoutError when the broker or the database cannot be reached in time.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
+            writer = tasks.create_task(self._writer.run(), name="writer")
+            try:
+                async with asyncio.timeout(connect_seconds):
+                    await self._subscriber.unsubscribed.wait()
+                await self._until_quiet()
+            except TimeoutError:
+                subscriber.cancel()
+                writer.cancel()
+                raise
+            await self._drain(subscriber, writer)
+        return int(self._received())
+
+    def _received(self) -> float:
+        return self._state.metrics.registry.get_sample_value("ecs_ingest_received_total") or 0.0
+
+    async def _until_quiet(self) -> None:
+        """Until nothing has come for a while and everything is acknowledged."""
+        seen, quiet = -1.0, 0
+        while quiet < _QUIET_LOOKS:
+            await asyncio.sleep(_LOOK_SECONDS)
+            received = self._received()
+            quiet = quiet + 1 if received == seen and not self._unacked() else 0
+            seen = received
 
     async def _drain(self, subscriber: asyncio.Task[None], writer: asyncio.Task[None]) -> None:
         log.info("stopping", waiting=len(self._inbox))

@@ -93,10 +93,11 @@ class Retention(Struct, frozen=True, kw_only=True, rename="upper"):
 
 class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
     """What the numbers mean: s until a silent VEN is offline, which is also how long a reading speaks; the day's time
-    zone."""
+    zone; and which VENs the dashboard lists."""
 
     ven_offline_after: Annotated[float, Meta(gt=0, le=86400)] = 960.0
     dashboard_timezone: Text = "UTC"
+    vens_source: Literal["fixtures", "telemetry"] = "fixtures"
 
 
 class Api(Struct, frozen=True, kw_only=True, rename=_prefixed("api_")):

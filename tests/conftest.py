@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
-    """Tests give every setting themselves: a developer's own must not reach them."""
+    """Remove the developer's own settings: tests give every setting themselves."""
     kinds = (
         kind for kind in vars(config).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     )
@@ -59,7 +59,7 @@ def database(postgres: Database, template: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[servers.Address]:
-    """Host and port of the session's broker. Tests share it: use names that are yours alone (`unique`)."""
+    """Host and port of the session's broker. Tests share it: use names that no other test uses (`unique`)."""
     with servers.broker_server() as address:
         yield address
 

@@ -25,19 +25,20 @@ class Load(Struct, frozen=True, rename="camel"):
 
 async def list_all(request: Request) -> Response:
     """GET /api/vens/{venId}/loads."""
-    return json(await _loads(service(request, Database), request.path_params["venId"]))
+    return json(await loads_of(service(request, Database), request.path_params["venId"]))
 
 
 async def get_one(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}."""
     ven_id, load_id = request.path_params["venId"], request.path_params["loadId"]
-    for load in await _loads(service(request, Database), ven_id):
+    for load in await loads_of(service(request, Database), ven_id):
         if load.id == load_id:
             return json(load)
     raise no_such_load(ven_id, load_id)
 
 
-async def _loads(database: Database, ven_id: str) -> list[Load]:
+async def loads_of(database: Database, ven_id: str) -> list[Load]:
+    """The loads of a VEN now, by id; raises NotFoundError."""
     rows = await queries.ven_loads(database, storable(ven_id))
     if rows is None:
         raise no_such_ven(ven_id)

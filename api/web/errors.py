@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.web.slashes import slashes
 from shared.errors import EcsError
 from shared.logs import get_logger
 
@@ -93,7 +94,7 @@ async def answer_http_exception(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101 the table of handlers says so
     detail = exc.detail
     if exc.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"there is nothing at {request.scope['path']}: /openapi.json lists every path"
+        detail = f"there is nothing at {slashes(request.scope['path'])}: /openapi.json lists every path"
     return problem(exc.status_code, detail, exc.headers)
 
 

@@ -13,6 +13,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api.web.errors import BadRequestError, problem
+from api.web.slashes import slashes
+
+_CACHE_BUSTER = "_"
+# What a cell begins with that spreadsheets take for a formula (OWASP, CSV injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -20,7 +25,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Resource:
     """An ASGI endpoint: a handler by method; HEAD answers as GET does, OPTIONS lists the methods.
 
-    `params` names the query parameters that GET takes; every other one, and one given twice, is a BadRequestError.
+    `params` names the query parameters that GET takes; every other one, and one given twice, is a BadRequestError, but
+    for `_`, which clients add to get past caches.
     """
 
     def __init__(self, handlers: Mapping[str, Handler], params: Sequence[str] | None) -> None:
@@ -32,6 +38,7 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        scope["path_params"] = {name: slashes(value) for name, value in scope["path_params"].items()}
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
 
@@ -51,6 +58,8 @@ class Resource:
         takes = self._params if request.method in ("GET", "HEAD") else ()
         seen: set[str] = set()
         for name, _ in request.query_params.multi_items():
+            if name == _CACHE_BUSTER:
+                continue
             if name not in takes:
                 known = (
                     f"this path takes {', '.join(takes)}" if takes else "this path takes no query parameter"
@@ -66,6 +75,10 @@ def resource(path: str, *, params: Sequence[str] | None = (), **handlers: Handle
     return Route(path, Resource(handlers, params))
 
 
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
 def json(value: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     """`value` as JSON."""
     content = msgspec.json.encode(value)
@@ -73,9 +86,10 @@ def json(value: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | N
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]], headers: Mapping[str, str]) -> Response:
-    """Rows under a header as CSV (RFC 4180); None is an empty field."""
+    """Rows under a header as CSV (RFC 4180); None is an empty field. A text that a spreadsheet would take for a formula
+    gets an apostrophe before it."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
     return Response(text.getvalue(), headers=dict(headers), media_type="text/csv")

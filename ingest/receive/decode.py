@@ -23,7 +23,7 @@ from ingest.receive.topics import Kind, TopicMap
 from shared.config import Mqtt
 
 MAX_PAYLOAD_BYTES = 128 * 1024
-# So many flaws of one message are told.
+# At most this many flaws of one message are named.
 _TOLD_FLAWS = 3
 
 Decoded = Reading | Snapshot | StatusReport | Several | Ignored
@@ -153,7 +153,7 @@ class Decoder:
 
     def _time_of_status(self, value: Any, received_at: int, flaws: list[str]) -> int | None:
         """None: without a time. A will is written when the VEN connects, which may be longer ago than anything that
-        is kept, or when its clock was not set: that it is said counts, and not when it was written."""
+        is kept, or when its clock was not set: its arrival counts, not when it was written."""
         if value is None or value == "":
             return None
         try:
@@ -205,7 +205,7 @@ def _ven_id(given: str | None, named: str | None) -> str:
         return named
     if named is not None and given != named:
         raise DecodeError(f"venId {given[:MAX_ID_CHARACTERS]!r} is not the VEN of the topic")
-    # Most ids are plain words, which the first test tells faster.
+    # Most ids are plain words, for which the first test is faster.
     if not (given.isprintable() and "/" not in given) and not _is_ven_id(given):
         raise DecodeError(
             f"venId must have 1 to {MAX_ID_CHARACTERS} characters, without control characters or /"
@@ -232,7 +232,7 @@ def describe(loads: Sequence[WireLoad]) -> int:
 
 def _is_plain(payload: bytes) -> bool:
     """Whether no text in it can hold a control character. JSON lets control characters stand only escaped; msgspec
-    has checked the length of ids. Most messages are plain, and this is faster than a look at each of their ids."""
+    has checked the length of ids. Most messages are plain, and this is faster than checking each of their ids."""
     return payload.isascii() and not (b"\\" in payload or b"\x7f" in payload)
 
 

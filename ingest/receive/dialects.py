@@ -28,8 +28,8 @@ class Careful:
         self.lost_load = False
 
     def report(self) -> WireReport:
-        """Everything that can be left out, read. Of what cannot, usedPowerKw may be None: `used_power` says why;
-        venId and timestamp are as they were sent."""
+        """The fields that may be missing. usedPowerKw may be None: `used_power` says why. venId and timestamp are as
+        they were sent."""
         fields = self._fields
         return WireReport(
             timestamp=given(fields, "timestamp"),
@@ -41,7 +41,7 @@ class Careful:
         )
 
     def used_power(self) -> float:
-        """usedPowerKw, raising UnusableError."""
+        """usedPowerKw; raises UnusableError."""
         used = number("usedPowerKw", given(self._fields, "usedPowerKw"))
         if used is None:
             raise UnusableError("usedPowerKw is missing")
@@ -92,8 +92,8 @@ class Careful:
 
 
 def as_status(value: Any) -> str | None:
-    """A status as it is compared and stored: trimmed, in lower case; true and 1 are online, false and 0 offline.
-    None: not given. Raises UnusableError."""
+    """A status in the form that is compared and stored: trimmed, in lower case; true and 1 are online, false and 0
+    offline. None: not given. Raises UnusableError."""
     if isinstance(value, bool | int) and value in (0, 1):
         value = str(int(value))
     if isinstance(value, str) and not isinstance(value, NotANumber):

@@ -1,5 +1,5 @@
 """One field of a message at a time, read the careful way: understood, not given, or a flaw that says what would be
-right. A flaw names the field and never its value, so that the same flaw is counted as the same."""
+right. A flaw names the field and never its value, so equal flaws count as one kind."""
 
 import re
 from typing import Any
@@ -86,7 +86,7 @@ def label(name: str, value: Any) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can say it; JSON lets half of a surrogate pair stand alone."""
+    """Whether UTF-8 can encode it; JSON may hold half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

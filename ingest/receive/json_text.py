@@ -1,4 +1,4 @@
-"""Bytes that are nearly JSON become the value they mean; what cannot be understood without guessing does not."""
+"""Bytes that are nearly JSON become the value they mean, as far as that takes no guessing."""
 
 import json
 import re
@@ -9,14 +9,14 @@ from ingest.receive.refusal import DecodeError
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b"\0 \t\r\n"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# A text, which stays as it is, or what C's printf writes for a number that is none.
+# A text, which stays as it is, or what C's printf writes for NaN and infinities.
 _TEXT_OR_NAN = re.compile(r'"(?:\\.|[^"\\])*"|-?\b(?:nan|inf(?:inity)?)\b', re.IGNORECASE | re.DOTALL)
-# Longer integers mean nothing here, and Python refuses to read them.
+# Longer integers have no meaning here, and Python refuses to parse them.
 _INTEGER_DIGITS = 30
 
 
 class NotANumber(str):
-    """A bare NaN or infinity, by its name: JSON has none, and the field it stands in is not usable."""
+    """A bare NaN or infinity, by its name. JSON has no such number, so its field cannot be used."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ def parse(text: str) -> Any:
 
 
 def fault(text: str, error: ValueError) -> str:
-    """Why `text` is not JSON, in words; nothing of the text itself."""
+    """Why `text` is not JSON, in words that repeat nothing of the text."""
     if not text:
         return "the message is blank"
     at = error.pos if isinstance(error, json.JSONDecodeError) else 0

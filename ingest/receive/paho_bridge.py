@@ -16,10 +16,12 @@ import aiomqtt
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MQTTErrorCode
 
+from ingest.receive.broker_words import NO_ANSWER, NOT_MQTT
+
 # Small enough that a COPY under way gets its turn between two reads, large enough to hold a score of messages,
 # and more than a TLS record (16 KiB), so that no read leaves decrypted bytes behind that make no socket readable.
 _READ_BYTES = 32 * 1024
-_PUBLISH, _PUBACK = 0x30, 0x40
+_CONNACK, _PUBLISH, _PUBACK = 0x20, 0x30, 0x40
 # MQTT 5, section 2.1.4: a remaining length takes four bytes at most.
 _MAX_LENGTH_BYTES = 4
 
@@ -122,15 +124,24 @@ class Wire:
         except OSError:
             data = b""
         if not data:
+            self._refuse(NO_ANSWER)
             return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)  # noqa: SLF001
         paho._last_bytes_received = time.monotonic()  # noqa: SLF001
         self._buffer += data
+        if not self._client._connected.done() and self._buffer[0] & 0xF0 != _CONNACK:  # noqa: SLF001
+            self._refuse(NOT_MQTT)
+            return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)  # noqa: SLF001
         if len(self._buffer) < self._needed:
             return MQTTErrorCode.MQTT_ERR_SUCCESS
         try:
             return self._take_packets()
         except ValueError:
             return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)  # noqa: SLF001
+
+    def _refuse(self, why: str) -> None:
+        """End the wait for CONNACK: aiomqtt would wait for its whole timeout."""
+        if not self._client._connected.done():  # noqa: SLF001
+            self._client._connected.set_exception(aiomqtt.MqttError(why))  # noqa: SLF001
 
     def _take_packets(self) -> MQTTErrorCode:
         data = bytes(self._buffer)

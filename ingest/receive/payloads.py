@@ -1,4 +1,4 @@
-"""What VENs put on the wire (the MQTT contract), as msgspec structs, which check bounds as they decode.
+"""What VENs send (the MQTT contract), as msgspec structs, which check bounds as they decode.
 
 Powers in kW. Not tracked by the garbage collector (gc=False): they hold no cycles, and there are many.
 """
@@ -40,8 +40,8 @@ class WireLoad(Struct, rename="camel", gc=False):
 
 
 class WireReport(Struct, rename="camel", gc=False):
-    """One reading of a VEN's panel with its loads, or a load snapshot. The last three are only looked at to see
-    that an older spelling is there, which goes the careful way (dialects.py)."""
+    """One reading of a VEN's panel with its loads, or a load snapshot. The last three only show
+    that an older spelling is there; then the message is read the careful way (dialects.py)."""
 
     ven_id: Id | None = None
     timestamp: Timestamp | None = None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import aiomqtt
+import asyncpg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -15,7 +16,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.health import State
 from ingest.message import Message
+from ingest.receive.broker_words import explain
 from ingest.receive.paho_bridge import Wire
+from ingest.receive.sessions import Sessions
+from shared import db
 from shared.config import Mqtt
 from shared.errors import SettingsError
 from shared.logs import get_logger
@@ -26,6 +30,7 @@ _BACKOFF_SECONDS = (0.2, 10.0)
 # Retained messages come with a new subscription only, not with every reconnect (MQTT 5, section 3.8.3.1).
 _RETAIN_ONLY_WHEN_NEW = 1
 _REFUSED = 0x80
+_SESSION_RETRY_SECONDS = 5.0
 # What is larger than the contract's 128 KiB becomes a dead letter; what is larger than this the broker discards
 # (MQTT 5, section 3.1.2.11.4): one message must not fill the memory.
 _MAX_PACKET_BYTES = 8 * 1024 * 1024
@@ -46,12 +51,17 @@ class Subscriber:
         *,
         receive: Callable[[Message], None],
         on_connack: Callable[[bool], None],
+        sessions: Sessions | None = None,
+        leaving: bool = False,
     ) -> None:
         self._settings = settings
         self._filters = filters
         self._state = state
         self._receive = receive
         self._on_connack = on_connack
+        self._sessions = sessions
+        self._leaving = leaving
+        self.unsubscribed = asyncio.Event()
         self._generation = 0
         self._wire: Wire | None = None
         self._last_received_at = 0
@@ -90,7 +100,7 @@ class Subscriber:
             began = time.monotonic()
             try:
                 await self._connection()
-            except (aiomqtt.MqttError, OSError, ValueError) as exc:
+            except (aiomqtt.MqttError, asyncpg.PostgresError, OSError, ValueError) as exc:
                 self._wire = None
                 self._lost(exc)
             if time.monotonic() - began > _BACKOFF_SECONDS[1]:
@@ -101,7 +111,7 @@ class Subscriber:
             delay = min(delay * 2, _BACKOFF_SECONDS[1])
 
     def _lost(self, exc: Exception) -> None:
-        why = str(exc) or type(exc).__name__
+        why = explain(exc)
         if self._state.waiting_for_broker != why:
             log.warning("broker_lost", host=self._settings.host, port=self._settings.broker_port, why=why)
         self._state.waiting_for_broker = why
@@ -115,16 +125,60 @@ class Subscriber:
             async with client:
                 if self._paused:
                     wire.pause()
-                reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
-                refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
-                if refused:
-                    raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
-                self._state.waiting_for_broker = None
-                log.info("subscribed", filters=self._filters, client_id=self._settings.client_id)
-                await self._until_finished(client)
+                if self._leaving:
+                    await self._leave(client)
+                    self._wire = None
+                    return
+                await self._subscribe(client)
+                tidying = asyncio.create_task(self._unsubscribe_left(client), name="sessions")
+                try:
+                    await self._until_finished(client)
+                finally:
+                    tidying.cancel()
+                    await asyncio.wait([tidying])
                 self._wire = None
         finally:
             wire.close()
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
+        refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
+        if refused:
+            raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
+        self._state.waiting_for_broker = None
+        log.info("subscribed", filters=self._filters, client_id=self._settings.client_id)
+
+    async def _leave(self, client: aiomqtt.Client) -> None:
+        """Unsubscribe everything, wait for `finish` while what the broker holds comes in, and end the session."""
+        current = self._subscriptions()
+        left = await self._sessions.begin(current) if self._sessions else []
+        await client.unsubscribe([*current, *left])
+        self._state.waiting_for_broker = None
+        self.unsubscribed.set()
+        await self._until_finished(client)
+        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0
+        client._client.disconnect(properties=properties)  # noqa: SLF001 - aiomqtt's own has no properties
+        if self._sessions:
+            await self._sessions.settle([])
+
+    async def _unsubscribe_left(self, client: aiomqtt.Client) -> None:
+        """Unsubscribe what an earlier process of this session subscribed to, and the settings no longer name."""
+        current = self._subscriptions()
+        if self._sessions is None:
+            return
+        while True:
+            try:
+                left = await self._sessions.begin(current)
+                if left:
+                    await client.unsubscribe(left)
+                    log.info("unsubscribed", filters=left, client_id=self._settings.client_id)
+                await self._sessions.settle(current)
+            except (asyncpg.PostgresError, aiomqtt.MqttError, *db.UNREACHABLE) as exc:
+                log.debug("session_not_noted", error=type(exc).__name__)
+                await asyncio.sleep(_SESSION_RETRY_SECONDS)
+            else:
+                return
 
     async def _until_finished(self, client: aiomqtt.Client) -> None:
         """Wait for `finish`, or raise MqttError when the connection breaks."""

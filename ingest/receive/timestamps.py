@@ -1,4 +1,4 @@
-"""What a VEN says the time is, as microseconds since the Unix epoch, and whether that can be."""
+"""The time that a VEN gives, as microseconds since the Unix epoch, and whether it is plausible."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ from ingest.receive.refusal import DecodeError
 
 SECOND_US = 1_000_000
 _DAY_US = 86_400 * SECOND_US
-# Above this a number is in milliseconds; above the second it is in something smaller still.
+# Above the first, a number is in milliseconds; above the second, in a smaller unit.
 _MILLISECONDS_FROM = 1e11
 _MILLISECONDS_TO = 1e14
 _NUMBER = re.compile(r"[+-]?\d{5,15}(\.\d*)?").fullmatch
@@ -31,7 +31,7 @@ class Clock:
         self._retention = f"{retention_days} days of RAW_RETENTION_DAYS"
 
     def microseconds(self, value: Any, received_at: int) -> int:
-        """`value`, a number or a text, in µs; DecodeError when it is no time, or none near `received_at` (µs)."""
+        """`value`, a number or a text, in µs; DecodeError when it is not a time, or not near `received_at` (µs)."""
         ts = self._of_text(value) if isinstance(value, str) else _of_number(value)
         if ts > received_at + self._ahead_us:
             raise DecodeError(
@@ -70,7 +70,7 @@ class Clock:
 
 
 class LongAgoError(DecodeError):
-    """A time from before what is kept."""
+    """A time that is older than the data that is kept."""
 
 
 _UTC = ZoneInfo("UTC")
@@ -96,7 +96,7 @@ def _is_date(text: str) -> bool:
 
 
 def _span(us: int) -> str:
-    """A span of time in the unit that tells most: 55 min, 2.0 h (a time zone), 56 years."""
+    """A span of time in a unit that fits: 55 min, 2.0 h (a time zone), 56 years."""
     seconds = us / SECOND_US
     for unit, length in (("years", 31_556_952), ("days", 2 * 86_400), ("h", 3600), ("min", 60)):
         if seconds >= length:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
+from shared.clocks import OFF_SECONDS
+
 _READINGS = 9
-# Of so many VENs; firmware may make them up.
+# At most this many VENs are remembered; firmware may make up ids.
 _VENS = 50_000
-# A clock that is less off than this is right: messages take time, and some firmware averages over half a minute.
-OFF_SECONDS = 60.0
 _JITTER_US = 5_000_000
 
 
@@ -22,7 +22,7 @@ class _Clock:
 
 
 class Clocks:
-    """What this process heard of each VEN's clock. Times in µs since the epoch, results in s.
+    """What this process knows of each VEN's clock. Times in µs since the epoch, results in s.
 
     Readings that come faster or slower than they were measured are a backlog: how late those are says nothing of the
     clock. Only while nothing else was heard of a VEN are they taken for it.
@@ -50,7 +50,7 @@ class Clocks:
         return late if paced else None, median(clock.late)
 
     def off(self) -> Iterator[tuple[str, float]]:
-        """VENs whose clock is off, and by how many s."""
+        """VENs whose clock is wrong, and by how many s."""
         for ven_id, clock in self._clocks.items():
             offset = median(clock.late)
             if abs(offset) >= OFF_SECONDS:

@@ -13,7 +13,7 @@ from shared.db import Connection
 async def find_conflicts(
     connection: Connection, singles: Sequence[Message], stored: set[Reading]
 ) -> list[Message]:
-    """The messages whose reading is not among `stored`, because another one stands there that says something else.
+    """The messages whose reading is not among `stored`, because another one is stored that says something else.
 
     Not those that the broker delivers again: what they are compared with is themselves.
     """
@@ -32,7 +32,7 @@ async def find_conflicts(
 
 
 def _differs(message: Message, reading: Reading, row: asyncpg.Record) -> bool:
-    """Whether a reading says something else than the stored one; to list no loads says nothing of them."""
+    """Whether a reading says something else than the stored one; a reading without loads says nothing of them."""
     panel = (row["used"], row["shed"], row["requested"], row["event_id"], row["soc"])
     said = (
         reading.used_power_kw,

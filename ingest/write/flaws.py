@@ -1,4 +1,4 @@
-"""What VENs send that is not quite right, for whoever runs them: the latest of each kind, with how often."""
+"""Flaws of what VENs send, for the people who run them: the latest of each kind, and how often it came."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass

@@ -32,7 +32,7 @@ class Sampled:
 
 
 class FlushSummary:
-    """Counts of batches, and messages that somebody should look at.
+    """Counts of batches, and samples of messages that an operator should look at.
 
     `seconds`: while at least one batch was being written.
     """

@@ -8,14 +8,14 @@ from ingest.message import Message, Reading, Snapshot
 from ingest.receive.decode import loads_of
 from ingest.receive.payloads import WireLoad
 
-# Another process, or a restored database, may know otherwise: what was committed is only trusted this long.
+# Another process may change it, or a backup may be restored: what was committed is trusted only this long.
 _REMEMBER_SECONDS = 300.0
-# Of so many VENs; firmware may make them up.
+# At most this many VENs are remembered; firmware may make up ids.
 _REMEMBER_VENS = 50_000
 
 
 class Known(NamedTuple):
-    """One row for ven_loads. Times in µs since the epoch; the last three come from snapshots alone."""
+    """One row for ven_loads. Times in µs since the epoch; the last three come only from snapshots."""
 
     ven_id: str
     load_id: str
@@ -36,7 +36,7 @@ class Description(NamedTuple):
     ts: int
 
 
-# By VEN; None: whatever was remembered of it no longer holds.
+# By VEN; None: what was remembered of it is no longer true.
 Descriptions = dict[str, Description | None]
 
 
@@ -122,7 +122,7 @@ def _add(rows: dict[tuple[str, str], Known], new: Known) -> None:
 
 
 def merge(old: Known, new: Known) -> Known:
-    """Both pieces of knowledge as one: the later one's fields, and the other's where it is silent.
+    """Both pieces of knowledge as one: the later one's fields, and the other's where it has none.
 
     The same rule as the ON CONFLICT of `learn_loads` in queries.sql.
     """

@@ -10,7 +10,7 @@ Outcomes = list[Outcome]
 
 @dataclass
 class Tally:
-    """What is counted besides outcomes, of batches committed since somebody took it."""
+    """Counts beside the outcomes, of batches that were committed since the counts were last read."""
 
     conflicts: list[Message] = field(default_factory=list)
     new_dead_letters: int = 0

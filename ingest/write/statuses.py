@@ -1,4 +1,4 @@
-"""The statuses of a batch to the database: which are transitions says timeline.py."""
+"""The statuses of a batch to the database; timeline.py decides which are transitions."""
 
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime, timedelta

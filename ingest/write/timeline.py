@@ -1,4 +1,4 @@
-"""Which statuses are transitions: pure, on what the database holds of the VENs concerned."""
+"""Decides which statuses are transitions: pure functions of what the database holds of their VENs."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Timeline:
     def _become(self, received_at: int, recorded_at: int, status: str) -> None:
         said_since = self.received_at is not None and self.received_at > received_at
         if said_since and self.status is not None and self.received_at is not None:
-            # The one before was said again since: the VEN went back to it.
+            # The status before was repeated since: the VEN went back to it.
             back_at = max(self.received_at, recorded_at + 1)
             self._add(len(self.rows), Transition(self.received_at, back_at, self.status))
         else:

@@ -13,7 +13,7 @@ from shared.db import Connection
 Spoken = Mapping[Message, int | None]
 
 
-# Messages of one VEN that come by several processes overtake each other by so much at most.
+# Messages of one VEN that arrive at several processes overtake each other by at most this much.
 _OVERTAKING_US = 10_000_000
 
 

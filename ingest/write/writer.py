@@ -54,8 +54,8 @@ class Writer:
         self._ack = ack
         self._lanes = (Lane(settings, store), Lane(settings, store))
         self._retry = Retry(store, state.database)
-        # Oldest first: the one to finish, and the one that is copied meanwhile.
-        self._flights: deque[Flight] = deque(maxlen=2)
+        # Two at most, oldest first: the one to finish, and the one that is copied meanwhile.
+        self._flights: deque[Flight] = deque()
         self._settled_at = 0.0
         self.flushes = FlushSummary()
 
@@ -104,7 +104,7 @@ class Writer:
         self._lanes = there, here
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close both connections."""
         for lane in self._lanes:
             await lane.close()
 
@@ -123,6 +123,7 @@ class Writer:
             await self._copy_next(lane)
 
     async def _copy(self, lane: Lane, flight: Flight) -> None:
+        flight.copied = None
         try:
             flight.copied = await self._store.copy(await lane.connected(), flight.batch)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the batch is retried alone, and that says why

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0, 1 for a failure, 2 for wrong usage or settings."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("simulate", "rollup"):
+    if rest and options.command not in ("simulate", "rollup", "leave"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return program.run(_PROGRAM, lambda: _run(options, rest))
 
@@ -41,6 +41,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
             return _become("ingest.upkeep.rebuild", rest)
         case "simulate":
             return _become("fixtures.fleet", rest)
+        case "leave":
+            return _become("ingest.leave", rest)
         case service:
             return _become(service, ())
 
@@ -97,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("rollup", help="Recompute rollups from raw rows. Needs DB_*.", add_help=False)
     commands.add_parser(
         "simulate", help="Report as a fleet of simulated VENs. Needs MQTT_HOST.", add_help=False
+    )
+    commands.add_parser(
+        "leave",
+        help="Take an ingest process out of a shared group for good. Needs MQTT_HOST and DB_*.",
+        add_help=False,
     )
     return parser
 

@@ -7,8 +7,10 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from shared.clocks import OFF_SECONDS, clock_fault
 from shared.config import Dashboard, Database
 from shared.db import libpq_arguments
+from shared.db_errors import MIGRATE
 from shared.errors import StartupError
 from shared.sql import load_blocks
 
@@ -23,9 +25,10 @@ def show(settings: Database, dashboard: Dashboard) -> None:
         with psycopg.connect(**libpq_arguments(settings)) as connection:
             _show(console, connection, dashboard)
     except psycopg.errors.UndefinedTable as exc:
-        raise StartupError("the schema is missing or old: run `ecs-backend migrate`") from exc
+        raise StartupError(MIGRATE) from exc
     except psycopg.OperationalError as exc:
-        raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}") from exc
+        why = str(exc).strip().splitlines()[-1]
+        raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}: {why}") from exc
 
 
 def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dashboard) -> None:
@@ -39,6 +42,9 @@ def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dash
     console.print(f"raw rows from  {_time(raw_from) if raw_from else 'the first on'}")
     console.print(_tables(connection))
     console.print(_dead_letters(connection))
+    for table in (_flaws(connection), _clocks(connection)):
+        if table.rows:
+            console.print(table)
 
 
 def _tables(connection: psycopg.Connection[Any]) -> Table:
@@ -53,6 +59,20 @@ def _dead_letters(connection: psycopg.Connection[Any]) -> Table:
     table = Table("reason", "messages", "different", "latest", title="Dead letters")
     for reason, messages, letters, latest in connection.execute(_SQL["dead_letters"]):
         table.add_row(reason, f"{messages:,}", f"{letters:,}", _time(latest))
+    return table
+
+
+def _flaws(connection: psycopg.Connection[Any]) -> Table:
+    table = Table("VEN", "what", "messages", "latest", "topic", "reason", title="Flaws and conflicts")
+    for ven_id, kind, times, latest, topic, reason in connection.execute(_SQL["flaws"]):
+        table.add_row(ven_id, kind, f"{times:,}", _time(latest), topic, reason)
+    return table
+
+
+def _clocks(connection: psycopg.Connection[Any]) -> Table:
+    table = Table("VEN", "fault", "off by", "last seen", title="Clocks of VENs that are off")
+    for ven_id, offset, seen in connection.execute(_SQL["clocks"], {"least": OFF_SECONDS}):
+        table.add_row(ven_id, clock_fault(offset), f"{abs(offset):,.0f} s", _time(seen))
     return table
 
 

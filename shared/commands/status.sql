@@ -34,6 +34,21 @@ GROUP BY 1
 ORDER BY 2 DESC
 LIMIT 20
 
+-- name: flaws
+-- → the latest flaw or conflict of each VEN and how often there was one, the most frequent first
+SELECT ven_id, kind, times, last_at, topic, reason
+FROM ven_flaws
+ORDER BY times DESC, ven_id
+LIMIT 20
+
+-- name: clocks
+-- %(least)s s off → VENs whose clocks are off, by how many s they are behind, the worst first
+SELECT ven_id, clock_offset, last_seen_at
+FROM vens
+WHERE abs(clock_offset) >= %(least)s
+ORDER BY abs(clock_offset) DESC, ven_id
+LIMIT 20
+
 -- name: vens
 -- %(silent)s s without a sign of life make a VEN offline → online, all
 SELECT count(*) FILTER (WHERE alive_at >= now() - %(silent)s * interval '1 second'), count(*)

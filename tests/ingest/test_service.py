@@ -45,7 +45,7 @@ class Ingesting:
             "topic_loads": f"{prefix}/ven/loads/+",
             "topic_status": f"{prefix}/volttron/dev,{prefix}/ven/status/+",
         }
-        settings = Mqtt(host=broker[0], port=broker[1], client_id=prefix, **{**topics, **mqtt})
+        settings = Mqtt(host=broker[0], port=broker[1], **{"client_id": prefix, **topics, **mqtt})
         self.env = as_environment(db, settings, Ingest(http_port=self.port))
         self.directory = directory
         self.process = Process(directory, "ingest", env=self.env)

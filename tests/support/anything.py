@@ -1,4 +1,4 @@
-"""Messages as hypothesis makes them: whatever may stand under the names that ingest knows."""
+"""Messages as hypothesis makes them: any values under the field names that ingest knows."""
 
 import json
 from typing import Any
@@ -44,7 +44,7 @@ def bodies(now: int) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def payloads(now: int, seed: int, count: int) -> list[bytes]:
-    """`count` payloads for a process of its own, where hypothesis cannot watch what comes of them: bodies, some
+    """`count` payloads for a process of its own, where hypothesis cannot see the outcome: bodies, some
     good but for a name or two; lone surrogates as escapes and as raw bytes."""
     made: list[bytes] = []
     nearly = bodies(now).map(lambda body: {"venId": "v", "timestamp": now, "usedPowerKw": 1, **body})

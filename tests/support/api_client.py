@@ -1,4 +1,4 @@
-"""The api under test, and a client that holds every answer against docs/backend-api.yaml."""
+"""The api under test, and a client that compares every answer with docs/backend-api.yaml."""
 
 import json
 import re
@@ -37,7 +37,7 @@ class Client(httpx.AsyncClient):
     """httpx, but an answer that the contract does not describe is an AssertionError."""
 
     def __init__(self, app: Starlette) -> None:
-        # What the app makes of an unforeseen error is part of what is tested.
+        # The answer to an unexpected error is tested too.
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         super().__init__(transport=transport, base_url="http://api")
         self.app = app
@@ -66,9 +66,9 @@ class Client(httpx.AsyncClient):
 
 
 def check(response: httpx.Response) -> None:
-    """AssertionError if the contract describes no such answer to the request."""
+    """AssertionError if the contract does not describe this answer to the request."""
     request = response.request
-    operation = operation_of(request.method, request.url.path)
+    operation = operation_of(request.method, request.url.raw_path.partition(b"?")[0].decode())
     if request.method == "OPTIONS":
         return
     if operation is None:

@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 @dataclass
 class ApiProcess:
-    """A running api; answers come to a client without a limit on connections, in `timeout` seconds at most."""
+    """A running api; its client has no limit on connections and waits `timeout` seconds at most."""
 
     process: Process
     port: int
@@ -42,7 +42,7 @@ class ApiProcess:
 
 @contextmanager
 def running_api(directory: Path, database: Database, **api: Any) -> Iterator[ApiProcess]:
-    """An api on `database` with the settings of `api`; AssertionError if its log holds what nobody foresaw."""
+    """An api on `database` with the settings of `api`; AssertionError if its log holds an unexpected error."""
     port = free_port()
     with Process(directory, "api", env=as_environment(database, Api(port=port, **api))) as process:
         wait_until(lambda: accepts(HOST, port), 20, process.output)

@@ -33,7 +33,7 @@ from shared.ports import accepts
 T = TypeVar("T")
 Address = tuple[str, int]
 _POLL_SECONDS = 0.02
-# Nothing a test stores need outlive the machine; killing the server alone loses nothing even so.
+# Data of tests need not survive the machine; a killed server loses nothing even so.
 _QUICK = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -115,7 +115,7 @@ def execute(settings: Database, statement: Any, *values: Any) -> list[tuple[Any,
 
 
 class Process:
-    """A program under test: `python -m <module> …` in an empty directory, with `env` and PATH alone.
+    """A program under test: `python -m <module> …` in an empty directory, with only `env` and PATH.
 
     Its output goes to a file, which `output()` reads. As a context manager it is killed at the end.
     """
@@ -213,7 +213,7 @@ async def eventually(
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run: neither gone nor a zombie that nobody reaps."""
+    """The processes that still run; a zombie that nobody reaps does not."""
 
     def runs(process: psutil.Process) -> bool:
         with suppress(psutil.NoSuchProcess):
@@ -226,7 +226,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 def free_port() -> int:
     """A loopback port that nothing listens on now, and that no outgoing connection takes before a server does."""
     while True:
-        # Below the range that systems take ports of outgoing connections from.
+        # Below the range of ports that systems use for outgoing connections.
         port = random.randrange(15_000, 32_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -1,4 +1,4 @@
-"""The harness itself: what other tests lean on."""
+"""Tests of the helpers that other tests use."""
 
 from pathlib import Path
 

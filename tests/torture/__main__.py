@@ -38,7 +38,7 @@ async def killed_ingest(seed: int, rounds: int, workers: int) -> list[Round]:
     done = []
     async with world_of(workers=workers) as world:
         for number in range(rounds):
-            # With two workers, each in its turn suffers one and then the other.
+            # With two workers, the faults hit them in turn.
             fault = (faults.kill_ingest, faults.freeze_and_kill_ingest)[number // workers % 2]
             done.append(
                 _say(seed + number, await run_round(world, seed + number, [fault], ledger, settle=0.3))
@@ -87,7 +87,7 @@ async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
 
 
 async def garbage(seed: int, count: int) -> None:
-    """A flood of anything."""
+    """A flood of garbage."""
     async with world_of() as world:
         outcome = await flood(world, seed, count, corpus=_CORPUS)
         verify.sound(world)

@@ -1,4 +1,4 @@
-"""Connections between ingest and the broker that break as networks break them: a proxy stands in between."""
+"""Connections between ingest and the broker that break the way networks do, through a proxy."""
 
 import random
 
@@ -58,7 +58,7 @@ def cut_within_a_packet(proxy: Proxy) -> Fault:
 
 
 def half_open(proxy: Proxy, keepalive: float) -> Fault:
-    """Nothing comes through any more, and no connection breaks: keepalive must notice."""
+    """The proxy passes nothing on, and the connection stays open: keepalive must notice."""
 
     @hurts("broker")
     async def half_open(world: World, _: random.Random) -> None:

@@ -51,13 +51,13 @@ async def kill_broker(seed: int) -> int:
             await asyncio.sleep(_SECONDS)
         lost = await _lost(world, ledger, "kill -9 of the broker while ingest was away")
         missing = {table: found["missing"] for table, found in verify.differences(world, saved).items()}
-        # Newer readings have taken the place of those that were the latest then.
+        # The latest readings of then are no longer the latest.
         assert not any(missing[table] for table in missing.keys() - {"vens"}), missing
         return lost
 
 
 async def _save(broker: EmbeddedBroker) -> None:
-    """Have mosquitto save what it holds. It writes a new file and then puts it in the old one's place."""
+    """Make mosquitto save what it holds. It writes a new file and then moves it over the old one."""
     file = broker.directory / "mosquitto.db"
     before = file.stat().st_ino if file.exists() else None
     assert broker.process

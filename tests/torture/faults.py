@@ -1,4 +1,4 @@
-"""The faults, each of which does its worst to a World and leaves it whole again."""
+"""The faults: each one damages a World and repairs it."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ def at_once(*faults: Fault) -> Fault:
     """Several faults at the same time, as one."""
 
     async def do(world: World, rng: random.Random) -> None:
-        # Each with chance of its own, or the seed would not repeat what they do.
+        # Each has a random generator of its own; with a shared one, a seed would not repeat a run.
         chances = [random.Random(rng.random()) for _ in faults]
         await asyncio.gather(*(f.do(world, chance) for f, chance in zip(faults, chances, strict=True)))
 
@@ -55,7 +55,7 @@ def at_once(*faults: Fault) -> Fault:
 
 @hurts("ingest")
 async def kill_ingest(world: World, rng: random.Random) -> None:
-    """kill -9 of one ingest process, wherever it is."""
+    """kill -9 of one ingest process, at any step."""
     worker = world.in_turn()
     worker.kill()
     worker.start()
@@ -63,7 +63,7 @@ async def kill_ingest(world: World, rng: random.Random) -> None:
 
 @hurts("ingest")
 async def stop_ingest(world: World, rng: random.Random) -> None:
-    """SIGTERM: it must write what it has in hand and exit 0."""
+    """SIGTERM: it must write what has arrived and exit 0."""
     code = await asyncio.to_thread(world.in_turn().restart)
     assert code == 0, f"exit code {code} after SIGTERM"
 
@@ -97,7 +97,7 @@ async def restart_postgres(world: World, rng: random.Random) -> None:
 
 @hurts("database")
 async def freeze_postgres(world: World, rng: random.Random) -> None:
-    """Every PostgreSQL process stands still: connections stay open, and nothing comes back over them."""
+    """Every PostgreSQL process is stopped: connections stay open, and nothing is answered."""
     with world.postgres_frozen():
         await named(world, "database", _FROZEN_SECONDS)
 
@@ -158,10 +158,10 @@ async def run_migrations(world: World, rng: random.Random) -> None:
 
 @hurts("database")
 async def read_only_database(world: World, rng: random.Random) -> None:
-    """The database takes no writes for a while, as a full disk or a failover would have it."""
+    """The database refuses writes for a while, as with a full disk or after a failover."""
     world.sql("ALTER DATABASE torture SET default_transaction_read_only = on")
     await terminate_backends.do(world, rng)
-    # Only a worker that gets something to write can notice.
+    # Only a worker that has something to write can notice.
     await until(lambda: any("database" in worker.waiting_for() for worker in world.workers))
     admin = world.postgres.settings()
     with connect(admin, autocommit=True) as connection:

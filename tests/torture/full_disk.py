@@ -58,7 +58,7 @@ async def full_tables(seed: int) -> Round:
 
 
 async def full_wal(seed: int) -> Round:
-    """The disk of the WAL fills up: PostgreSQL itself goes down, and is started when there is room again."""
+    """The disk of the WAL fills up: PostgreSQL itself ends, and is started when there is room again."""
 
     def move(world: World, disk: Path) -> None:
         world.postgres.stop()

@@ -1,4 +1,4 @@
-"""A flood of messages that are anything, with good ones among them."""
+"""A flood of garbage, with good messages among it."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _GOOD_EVERY = 20
 _RETAINED = 0.001
 _CORPUS = 200
 _OUTCOMES = ("stored", "duplicate", "dead_lettered", "ignored")
-# Names of Python classes, its word for nothing, and what ingest says when it did not foresee an error.
+# Names of Python classes, `None`, and what ingest says of an unexpected error.
 _NO_WORDS_FOR_PEOPLE = re.compile(r"Error|Exception|\b[A-Z][a-z]+[A-Z]|\bNone\b|0x[0-9a-f]|decoding failed")
 
 
@@ -66,7 +66,7 @@ async def flood(world: World, seed: int, count: int, corpus: int = _CORPUS) -> O
                     retain = rng.random() < _RETAINED
                     sending = client.publish(topic, payload, qos=rng.randrange(2), retain=retain)
                 tasks.create_task(sending).add_done_callback(lambda _: slots.release())
-        # An empty retained message takes away the one before.
+        # An empty retained message deletes the retained one.
         for topic in TOPICS:
             await client.publish(topic, b"", qos=1, retain=True)
     sent = count + len(TOPICS)
@@ -84,7 +84,7 @@ def _figures(world: World) -> dict[str, float]:
 
 
 def _reasons(world: World) -> Counter[str]:
-    """How many dead letters there are of each reason, with numbers and what messages held left out."""
+    """How many dead letters there are of each reason, without numbers and quoted text of messages."""
     reasons: Counter[str] = Counter()
     for error, times in world.sql("SELECT error, times_seen FROM dead_letters"):
         folded = re.sub(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", "'…'", error)

@@ -1,4 +1,4 @@
-"""What was published and acknowledged, kept apart from everything under test, and what must be stored of it."""
+"""What was published and acknowledged, kept outside everything under test, and what must be stored of it."""
 
 import hashlib
 import json

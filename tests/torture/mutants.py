@@ -15,7 +15,7 @@ Make = Callable[[random.Random, int], bytes]
 
 
 class Mutator:
-    """Makes messages; the same for one seed but for their times. `corpus`: payloads to mutate beside its own."""
+    """Makes messages; one seed always gives the same ones, except for times. `corpus`: more payloads to mutate."""
 
     def __init__(self, seed: int, corpus: Sequence[bytes]) -> None:
         self._random = random.Random(seed)
@@ -33,7 +33,7 @@ class Mutator:
 
 
 def _mangled(rng: random.Random, payload: bytes) -> bytes:
-    """A few bytes are others; of an empty one there are none."""
+    """A few bytes are replaced; an empty payload stays empty."""
     data = bytearray(payload)
     for _ in range(rng.randrange(4) if data else 0):
         data[rng.randrange(len(data))] = rng.randrange(256)
@@ -55,7 +55,7 @@ def _wrong(rng: random.Random, n: int) -> bytes:
 
 
 def _nearly(rng: random.Random, n: int) -> bytes:
-    """A reading, snapshot or status, right but for one field at most."""
+    """A reading, snapshot or status with at most one wrong field."""
     load = {"id": "a", "type": "hvac", "currentPowerKw": n % 7}
     body: dict[str, object] = {
         "venId": "g1",
@@ -108,7 +108,7 @@ def _cut(rng: random.Random, n: int) -> bytes:
 
 
 def _twice(rng: random.Random, n: int) -> bytes:
-    """The same name again."""
+    """One field name twice."""
     name = rng.choice((b'"venId":"g2"', b'"timestamp":1', b'"usedPowerKw":2', b'"loads":[]', b'"status":"x"'))
     return _around(name)
 
@@ -137,7 +137,7 @@ def _ten_thousand_loads(rng: random.Random, n: int) -> bytes:
 
 
 def _around(field: bytes) -> bytes:
-    """A good message, but for `field` at its end."""
+    """A good message with `field` added at its end."""
     start = b'{"venId":"g1","timestamp":%f,"usedPowerKw":1,"status":"online","loads":[]' % time.time()
     return start + b"," + field + b"}"
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 class Proxy:
-    """Forwards to `port`. `swallow`: what clients send vanishes, as on a half-open connection."""
+    """Forwards to `port`. `swallow`: drop what clients send, as on a half-open connection."""
 
     def __init__(self, port: int) -> None:
         self._target = port

@@ -36,13 +36,11 @@ async def retained_will(seed: int) -> bool:
                 with witness.hurting(frozenset({"ingest"})):
                     world.workers[0].restart()
                     await world.healthy()
-                # What was retained would have come before this.
+                # A retained message would have arrived before this.
                 await _report(world, ledger)
             await verify.drained(world, ledger)
         verify.exact(world, ledger)
-        assert _status_at(world) == ledger.statuses[_VEN][0][0], (
-            "retained messages come to new sessions alone"
-        )
+        assert _status_at(world) == ledger.statuses[_VEN][0][0], "retained messages come to new sessions only"
         with running_api(world.directory, world.db) as api:
             assert _online(api.url) == ledger.online()
             await _subscribe_anew(world)
@@ -66,7 +64,7 @@ async def _lose_ven(world: World, ledger: Ledger) -> None:
                 async for _ in ven.messages:
                     pass
     ((at, status),) = await eventually(lambda: _transitions(world))
-    # Its time is its arrival, which only the database knows.
+    # Its time is its arrival, which only the database has.
     ledger.statuses[_VEN].append((at, status))
 
 

@@ -19,7 +19,7 @@ RATE = 400.0
 
 @dataclass
 class Round:
-    """What one round showed."""
+    """The result of one round."""
 
     faults: list[str]
     recovery_s: float
@@ -30,7 +30,7 @@ class Round:
 
 @asynccontextmanager
 async def world_of(workers: int = 1) -> AsyncIterator[World]:
-    """A world that works."""
+    """A World whose processes all work."""
     with temporary_directory() as directory:
         world = await asyncio.to_thread(World, directory, workers)
         try:
@@ -51,7 +51,7 @@ async def load(world: World, seed: int, ledger: Ledger, rate: float = RATE) -> A
         async with asyncio.timeout(60):
             await publishing
     finally:
-        # After a failure the broker may be away for good.
+        # After a failure the broker may never come back.
         publishing.cancel()
         await asyncio.wait([publishing])
 
@@ -65,7 +65,7 @@ async def run_round(
     settle: float = 0.5,
     roll_up: bool = True,
 ) -> Round:
-    """Publish, do the faults one after the other, and hold the database against the ledger, and what ingest said
+    """Publish, do the faults one after the other, and compare the database with the ledger, and what ingest said
     meanwhile against the faults. `roll_up`: also the rollups, which makes all that is stored later come late."""
     rng = random.Random(seed)
     before = ledger.published

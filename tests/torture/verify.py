@@ -1,4 +1,4 @@
-"""The database against the ledger: exactly equal, or AssertionError that says where not."""
+"""Compares the database with the ledger: equal, or an AssertionError that says where they differ."""
 
 import asyncio
 import time
@@ -93,7 +93,7 @@ def _stored_transitions(world: World) -> set[tuple[str, int, str]]:
 
 
 def accounted(world: World) -> None:
-    """Every message that a running process received has an outcome, or is in hand still."""
+    """Every message that a running process received has an outcome, or still waits."""
     for worker in world.workers:
         figures = worker.metrics()
         assert figures
@@ -101,7 +101,7 @@ def accounted(world: World) -> None:
 
 
 def balanced(figures: dict[str, float]) -> bool:
-    """Whether every message received was returned, has an outcome, or is in hand; true of no figures at all."""
+    """Whether every message received was returned, has an outcome, or waits; true without any figures."""
     received, returned, unacked = (
         figures.get(f"ecs_ingest_{name}", 0) for name in ("received_total", "returned_total", "unacked")
     )
@@ -109,7 +109,7 @@ def balanced(figures: dict[str, float]) -> bool:
 
 
 def sound(world: World) -> None:
-    """Memory bounded, and nothing in any log that nobody caught."""
+    """Memory is bounded, and no log holds an uncaught exception."""
     for worker in world.workers:
         worker.measure()
         assert worker.peak_mb <= MEMORY_LIMIT_MB, f"{worker.peak_mb:.0f} MB"

@@ -107,7 +107,7 @@ class Witness:
 
 @asynccontextmanager
 async def witnessed(world: World) -> AsyncIterator[Witness]:
-    """A witness while the block runs; AssertionError at its end if ingest said anything but the truth."""
+    """A witness while the block runs; AssertionError at its end if ingest said something that is not true."""
     witness = Witness(world)
     watching = asyncio.create_task(witness.watch(), name="witness")
     try:
@@ -119,7 +119,7 @@ async def witnessed(world: World) -> AsyncIterator[Witness]:
 
 
 def repeats(life: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records that say what the one before has said: the log tells of changes, not of retries."""
+    """Records that repeat the one before: the log must name changes, not retries."""
     return [
         after
         for lost, back in _CHANGES.items()
@@ -129,7 +129,7 @@ def repeats(life: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def unended(life: list[dict[str, Any]]) -> list[str]:
-    """Losses that a log which goes on never took back."""
+    """Losses without a later record that the server is back."""
     said = [[e["event"] for e in life if e["event"] in change] for change in _CHANGES.items()]
     return [events[-1] for events in said if events and events[-1] in _CHANGES]
 

@@ -1,4 +1,4 @@
-"""The servers under torture, started by the suite itself whatever the settings say."""
+"""The servers of the fault suite: its own, independent of the settings."""
 
 import asyncio
 import itertools

@@ -69,7 +69,7 @@ def load_type(name: str, capacity: float, capability: float, usage: float) -> di
 
 
 def two_houses(now: float) -> list[tuple[str, dict[str, Any]]]:
-    """Two VENs online, one that has gone offline and one known from a snapshot alone."""
+    """Two VENs online, one that has gone offline and one known only from a snapshot."""
     return [
         reading(
             "a",

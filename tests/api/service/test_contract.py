@@ -12,7 +12,7 @@ from api.app import ROUTES
 from api.fixtures import bodies
 from api.fixtures import event_store as fixture_events
 from api.fixtures import ven_store as fixture_vens
-from api.telemetry import loads, points, stats
+from api.telemetry import fleet, loads, points, stats
 from api.telemetry.buckets import MAX_POINTS
 from api.telemetry.params import HISTORY_PARAMS
 from api.web.resource import Resource
@@ -70,6 +70,9 @@ def test_the_parameters_of_a_history_are_those_of_the_contract() -> None:
         ("TimeseriesPoint", points.Point),
         ("Load", loads.Load),
         ("Load", fixture_vens.FixtureLoad),
+        ("FleetVen", fleet.FleetVen),
+        ("FleetVenWithLoads", fleet.FleetVenWithLoads),
+        ("FleetPage", fleet.FleetPage),
         ("Ven", fixture_vens.Ven),
         ("VenMetrics", fixture_vens.Metrics),
         ("VenSummary", fixture_vens.VenSummary),

@@ -1,0 +1,43 @@
+"""Every session of ingest has the limits that docs/architecture.md names."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ingest import database as connections
+from shared.config import Database
+from shared.db import Connection
+
+MAKERS = {
+    "ecs-ingest": connections.writer_connection,
+    "ecs-ingest-leader": connections.leader_connection,
+    "ecs-rebuild": connections.rebuild_connection,
+    "ecs-ingest-probe": connections.probe_connection,
+}
+LIMITS = {
+    "idle_in_transaction_session_timeout": "90000",
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+# On a Unix socket PostgreSQL shows 0 for these, so what was asked for is read instead of what holds.
+ASKED = "SELECT name, reset_val FROM pg_settings WHERE name = ANY ($1::text[]) AND source = 'client'"
+
+
+@pytest.mark.parametrize("name", MAKERS)
+async def test_every_session_ends_if_its_machine_vanishes(name: str, database: Database) -> None:
+    make: Callable[[Database], Awaitable[Connection]] = MAKERS[name]
+    connection = await make(database)
+    try:
+        rows = await connection.fetch(ASKED, list(LIMITS))
+        assert {row["name"]: row["reset_val"] for row in rows} == LIMITS
+        assert await connection.fetchval("SHOW application_name") == name
+        assert await connection.fetchval("SHOW timezone") == "UTC"
+    finally:
+        await connection.close()
+
+
+async def test_every_maker_of_a_connection_is_tested() -> None:
+    made = {value for name, value in vars(connections).items() if name.endswith("_connection")}
+    assert made == set(MAKERS.values())
