@@ -30,7 +30,7 @@ from shared import logs
 from shared.config import environment, split_list
 
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
-_EXPOSED_HEADERS = ("Location", "Retry-After", "X-Granularity", "Allow")
+_EXPOSED_HEADERS = ("Location", "Retry-After", "X-Granularity", "Allow", "ETag")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 ROUTES: list[BaseRoute] = [

@@ -15,6 +15,7 @@ from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled
 from api.telemetry.sources import LoadSource, NetworkSource, Source, Stored, VenSource
 from api.telemetry.totals import Totals
 from api.web.errors import BadRequestError
+from api.web.etag import tagged
 from api.web.lookup import service
 from api.web.resource import csv_table, json
 
@@ -61,7 +62,7 @@ async def _answer(request: Request, source: Source) -> Response:
             before = await _before(params, source, limits, buckets, found)
             found = _filled(params, stored, buckets, found, before)
     granularity = buckets.granularity if buckets else params.granularity or DEFAULTS[0]
-    return _encode(params, found, granularity.text)
+    return tagged(request, _encode(params, found, granularity.text))
 
 
 def _check_timezone(params: HistoryParams) -> None:

@@ -10,6 +10,7 @@ from api.telemetry.live import Live
 from api.telemetry.points import kilowatt_hours
 from api.telemetry.totals import Totals
 from api.web.errors import UnavailableError
+from api.web.etag import tagged
 from api.web.figures import rounded, rounded_or_none
 from api.web.lookup import service
 from api.web.resource import json
@@ -56,7 +57,7 @@ async def network(request: Request) -> Response:
         average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["counted"])),
         total_house_power_today=kilowatt_hours((await service(request, Live).get()).today_uwh),
     )
-    return json(stats)
+    return tagged(request, json(stats))
 
 
 async def loads(request: Request) -> Response:
@@ -66,7 +67,7 @@ async def loads(request: Request) -> Response:
         LoadTypeStats(of.type, rounded(of.capacity_kw), rounded(of.shed_capability_kw), rounded(of.usage_kw))
         for of in totals
     ]
-    return json(stats)
+    return tagged(request, json(stats))
 
 
 def _ratio(part: float, whole: float) -> float | None:

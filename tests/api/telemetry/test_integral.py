@@ -1,7 +1,7 @@
 """What each number of a history is, worked out by hand: power is energy over time."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -164,8 +164,8 @@ async def test_a_future_reading_counts_when_its_time_has_come(api: Client, datab
     async def has_come() -> bool:
         return [await greatest(path) for path in (NETWORK, VEN, LOAD)] == [500] * 3
 
-    condition: Callable[[], Awaitable[bool]] = has_come
-    await eventually(condition)
+    come: bool = await eventually(has_come)
+    assert come
     assert all(p["timestamp"] <= iso(time.time()) for p in await api.points(VEN, granularity="1s"))
 
 

@@ -90,13 +90,10 @@ def scans(connection: psycopg.Connection, query: str, *values: Any) -> list[tupl
 
 def rows_read(connection: psycopg.Connection, query: str, *values: Any) -> int:
     """How many raw rows were read, those that a filter left out too."""
-    return round(
-        sum(
-            (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-            for node in executed(connection, query, *values)
-            if node.get("Relation Name", "").startswith(RAW)
-        )
+    raw = (
+        node for node in executed(connection, query, *values) if node.get("Relation Name", "").startswith(RAW)
     )
+    return int(sum((n["Actual Rows"] + n.get("Rows Removed by Filter", 0)) * n["Actual Loops"] for n in raw))
 
 
 def executed(connection: psycopg.Connection, query: str, *values: Any) -> Iterator[dict[str, Any]]:
