@@ -27,6 +27,7 @@ from shared.commands.migrate import migrate
 from shared.config import Api
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.sql import load_blocks
+from tests.benchmarks import under_load
 from tests.benchmarks.machine import machine
 from tests.support.leader import count
 from tests.support.servers import (
@@ -218,11 +219,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vens", type=int, default=200)
     parser.add_argument("--loads", type=int, default=8)
-    parser.add_argument("--days", type=float, default=10)
+    parser.add_argument("--days", type=float, default=10, help="of a small fleet; 0: leave out")
     parser.add_argument(
         "--crowd", type=int, default=10_000, help="VENs for the stats of a large fleet; 0: leave out"
     )
+    parser.add_argument("--minutes", type=float, default=6, help="of polling while a fleet reports; 0: leave out")
     options = parser.parse_args()
+    if options.minutes:
+        under_load.run(options.crowd or 10_000, options.minutes)
+    if not options.days:
+        return
     with (
         temporary_directory() as directory,
         running(EmbeddedPostgres(directory / "pg")) as server,

@@ -2,7 +2,8 @@
 
 -- name: telemetry
 -- $1, $2: from, until; $3: VENs; $4: payload
-INSERT INTO ven_telemetry
+INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, requested_reduction_kw, event_id, battery_soc,
+                           payload, received_at)
 SELECT 'ven-' || lpad(v::text, 5, '0'), t + v % 60 * interval '1 second', 2 + sin(v + extract(epoch FROM t) / 7200),
        CASE WHEN v % 7 = 0 THEN 0.5 ELSE 0 END, CASE WHEN v % 7 = 0 THEN 1.0 END, CASE WHEN v % 7 = 0 THEN 'evt-1' END,
        0.5, $4::text::json, t
@@ -34,7 +35,7 @@ FROM pg_class c
 JOIN pg_stat_user_tables s ON s.relid = c.oid
 LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
 LEFT JOIN pg_class p ON p.oid = i.inhparent
-WHERE coalesce(p.relname, c.relname) ~ '^(ven_telemetry|ven_load_samples|ven_power_5m|load_power_5m|network_power_[15]m)$'
+WHERE coalesce(p.relname, c.relname) ~ '^(ven_telemetry|ven_load_samples|(ven|load|network)_power_[15]+m)$'
   AND c.relkind = 'r'
 GROUP BY 1
 ORDER BY 1

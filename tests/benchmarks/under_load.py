@@ -1,0 +1,175 @@
+"""What answers cost while a fleet reports: a dashboard polls the api while 10,000 VENs of 8 loads report every 5 s."""
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from statistics import quantiles
+from typing import NamedTuple
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from shared.commands.migrate import migrate
+from shared.config import Api, Database, Ingest, Mqtt
+from shared.embedded.broker import EmbeddedBroker
+from shared.embedded.postgres import EmbeddedPostgres
+from tests.benchmarks.machine import machine
+from tests.support.servers import (
+    Process,
+    as_environment,
+    free_port,
+    new_database,
+    running,
+    temporary_directory,
+    wait_until,
+)
+
+_EVERY_SECONDS = 5
+_ASKING_SECONDS = 5.0
+QUESTIONS = {
+    "stats/network": "/api/stats/network",
+    "stats/loads": "/api/stats/loads",
+    "network history": "/api/stats/network/history",
+    "network history, 1m": "/api/stats/network/history?granularity=1m",
+    "VEN history": "/api/vens/bench-00007/history",
+    "load history": "/api/vens/bench-00007/loads/bench-00007-3/history",
+}
+
+
+class System(NamedTuple):
+    """Ingest and the api, on servers of their own."""
+
+    db: Database
+    broker: EmbeddedBroker
+    ingest_port: int
+    api_port: int
+
+
+def start(stack: ExitStack) -> System:
+    """Start everything, and wait until it answers."""
+    directory = stack.enter_context(temporary_directory())
+    server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
+    broker = stack.enter_context(running(EmbeddedBroker(directory / "mq", free_port())))
+    db = stack.enter_context(new_database(server.settings()))
+    migrate(db)
+    ingest_port, api_port = free_port(), free_port()
+    mqtt = Mqtt(host="127.0.0.1", port=broker.port)
+    for module, settings in (("ingest", (mqtt, Ingest(http_port=ingest_port))), ("api", (Api(port=api_port),))):
+        process = Process(directory, module, env=as_environment(db, *settings))
+        stack.callback(process.kill)
+        port = ingest_port if module == "ingest" else api_port
+        wait_until(lambda port=port: _get(port, "/health") is not None, 30, process.output)  # type: ignore[misc]
+    return System(db, broker, ingest_port, api_port)
+
+
+def _get(port: int, path: str) -> float | None:
+    """Seconds that a GET took over a new connection; None without a 200."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except OSError:
+        return None
+    finally:
+        connection.close()
+    return time.perf_counter() - began if answer.status == 200 else None
+
+
+def poll(system: System, vens: int, minutes: float) -> None:
+    """Poll once a second while the fleet reports; print the table and what ingest was doing."""
+    rate = vens // _EVERY_SECONDS
+    count = round(rate * minutes * 60)
+    command = [sys.executable, "-m", "tests.benchmarks.generator", "--port", str(system.broker.port)]
+    command += ["--count", str(count), "--vens", str(vens), "--rate", str(rate)]
+    times: dict[str, list[float]] = {name: [] for name in QUESTIONS}
+    lags: list[float] = []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as generator:
+        # The first minute is of buckets that are not there yet.
+        time.sleep(min(60.0, minutes * 20))
+        while generator.poll() is None:
+            due = time.monotonic() + 1
+            for name, path in QUESTIONS.items():
+                times[name].append((_get(system.api_port, path) or 30.0) * 1000)
+            lags.append(_metric(system.ingest_port, "ecs_rollup_lag_seconds"))
+            time.sleep(max(0.0, due - time.monotonic()))
+    table = Table(title=f"{vens:,} VENs x 8 loads every {_EVERY_SECONDS} s for {minutes:g} min. {machine()}")
+    for head in ("polled once a second", "median ms", "p95 ms", "worst ms"):
+        table.add_column(head, justify="left" if head.startswith("polled") else "right")
+    for name, those in times.items():
+        cut = quantiles(those, n=20)
+        table.add_row(name, f"{cut[9]:.1f}", f"{cut[18]:.1f}", f"{max(those):.1f}")
+    Console(width=120).print(table)
+    stored = _metric(system.ingest_port, "ecs_ingest_stored_total")
+    third = max(1, len(lags) // 3)
+    print(
+        f"stored {stored:,.0f} of {count:,}; oldest in hand "
+        f"{_metric(system.ingest_port, 'ecs_ingest_oldest_unacked_seconds'):.2f} s; watermark behind, mean of the first "
+        f"third {sum(lags[:third]) / third:.1f} s, of the last {sum(lags[-third:]) / third:.1f} s; "
+        f"a tick takes {_tick_ms(system):.0f} ms in the mean, ven_open has {_size(system.db, 'ven_open') / 2**20:.1f} MiB"
+    )
+
+
+def front_door(system: System) -> None:
+    """Requests a second of one api process, beside /health in the same run."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    span = f"start={now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}&end={now:%Y-%m-%dT%H:%M:%SZ}"
+    paths = {
+        "/health": "/health",
+        "stats/network": "/api/stats/network",
+        "VEN history, a day by 5m": f"/api/vens/bench-00007/history?granularity=5m&{span}",
+        "network history": "/api/stats/network/history",
+    }
+    table = Table(title="One api process, 16 connections")
+    for head in ("question", "requests/s", "of /health"):
+        table.add_column(head, justify="left" if head == "question" else "right")
+    found = {name: _per_second(system.api_port, path) for name, path in paths.items()}
+    for name, each in found.items():
+        table.add_row(name, f"{each:,.0f}", f"{each / found['/health']:.2f}")
+    Console(width=120).print(table)
+
+
+def _per_second(port: int, path: str) -> float:
+    command = [sys.executable, "-m", "tests.benchmarks.clients", "--port", str(port), "--path", path]
+    done = subprocess.run(
+        [*command, "--seconds", str(_ASKING_SECONDS)], check=True, capture_output=True, text=True
+    )
+    answered = json.loads(done.stdout)
+    return float(answered["requests"] / answered["seconds"])
+
+
+def _metrics(port: int) -> dict[str, float]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return {name: float(value) for name, value in (line.split() for line in lines if line[0] != "#" and "{" not in line)}
+
+
+def _metric(port: int, name: str) -> float:
+    return _metrics(port).get(name, 0.0)
+
+
+def _tick_ms(system: System) -> float:
+    figures = _metrics(system.ingest_port)
+    return 1000 * figures["ecs_rollup_tick_seconds_sum"] / max(1.0, figures["ecs_rollup_tick_seconds_count"])
+
+
+def _size(db: Database, table: str) -> int:
+    with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
+        row = connection.execute("SELECT pg_total_relation_size(%s::regclass)", [table]).fetchone()
+        return row[0] if row else 0
+
+
+def run(vens: int, minutes: float) -> None:
+    """The whole of it."""
+    with ExitStack() as stack:
+        system = start(stack)
+        poll(system, vens, minutes)
+        front_door(system)
