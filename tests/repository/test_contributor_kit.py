@@ -38,3 +38,12 @@ def test_every_target_says_what_it_is_for() -> None:
         name for line in re.findall(r"^([a-z][a-z -]*):.*##", MAKEFILE, re.MULTILINE) for name in line.split()
     }
     assert set(phony) - explained == set()
+
+
+def test_names_of_tests_are_short() -> None:
+    names = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert sorted(name for name in names if len(name) > 60) == []
