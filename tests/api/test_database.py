@@ -70,12 +70,12 @@ async def test_a_write_through_the_apis_own_connections_fails(api: Client, befor
 
 
 async def test_a_write_fails_even_in_a_transaction_that_may_write(database: Database) -> None:
-    async with serving(msgspec.structs.replace(database, pool_max=1)) as api:
-        async with pool_of(api)._connection() as connection:
-            await connection.execute("BEGIN READ WRITE")
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute("DELETE FROM vens")
-            await connection.execute("ROLLBACK")
+    one = msgspec.structs.replace(database, pool_max=1)
+    async with serving(one) as api, pool_of(api)._connection() as connection:
+        await connection.execute("BEGIN READ WRITE")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("DELETE FROM vens")
+        await connection.execute("ROLLBACK")
 
 
 async def session_of(its: Pool) -> tuple[object, ...]:
