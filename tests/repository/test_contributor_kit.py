@@ -47,3 +47,9 @@ def test_names_of_tests_are_short() -> None:
         for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
     }
     assert sorted(name for name in names if len(name) > 60) == []
+
+
+def test_every_helper_of_tests_is_explained() -> None:
+    support = ROOT / "tests" / "support"
+    explained = re.findall(r"`(\w+\.py)`", (support / "README.md").read_text(encoding="utf-8"))
+    assert {path.name for path in support.glob("*.py")} - {"__init__.py"} - set(explained) == set()
