@@ -70,16 +70,63 @@ async def test_a_write_through_the_apis_own_connections_fails(api: Client, befor
 
 
 async def test_a_write_fails_even_in_a_transaction_that_may_write(database: Database) -> None:
-    async with serving(msgspec.structs.replace(database, pool_max=1)) as api:
+    one = msgspec.structs.replace(database, pool_max=1)
+    async with serving(one) as api, pool_of(api)._connection() as connection:
+        await connection.execute("BEGIN READ WRITE")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("DELETE FROM vens")
+        await connection.execute("ROLLBACK")
+
+
+async def session_of(its: Pool) -> tuple[object, ...]:
+    """What a session of the pool is: who, how long it may take, whether it may write; the pool has just one."""
+    row = await its.fetchrow(
+        "SELECT current_user, current_setting('statement_timeout'), current_setting('transaction_read_only'),"
+        " current_setting('default_transaction_read_only'), current_setting('timezone')"
+    )
+    assert row is not None
+    return tuple(row)
+
+
+async def test_no_request_changes_the_session_it_uses(database: Database) -> None:
+    store(database, [R("a", 1_783_684_800, 1, loads=(("l", 1, 0),))])
+    one = msgspec.structs.replace(database, pool_max=1)
+    async with serving(one, api=Api(statement_timeout=0.3)) as api:
         its = pool_of(api)
-        await its.fetch("SET default_transaction_read_only = off")
-        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-            await its.fetch("DELETE FROM vens")
-        async with its._connection() as connection:
-            await connection.execute("BEGIN READ WRITE")
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute("DELETE FROM vens")
-            await connection.execute("ROLLBACK")
+        wanted = ("ecs_api", "300ms", "on", "on", "UTC")
+        assert await session_of(its) == wanted
+        for path in (*TELEMETRY, *(path.replace("/a/", "/'; SET ROLE postgres; --/") for path in TELEMETRY)):
+            for query in (
+                "",
+                "?granularity=1d&timezone=Asia/Kolkata",
+                "?fill=locf&start=1",
+                "?start=';RESET ALL",
+            ):
+                await api.get(f"{path}{query}")
+                assert await session_of(its) == wanted
+        with connected(database) as connection, connection.transaction():
+            connection.execute("LOCK TABLE ven_telemetry, vens IN ACCESS EXCLUSIVE MODE")
+            assert (await api.get("/api/vens/a/history")).status_code == 503
+            gone = asyncio.create_task(api.get("/api/vens/a/history"))
+            await servers.eventually(lambda: its.in_use == 1)
+            gone.cancel()
+            await asyncio.wait([gone])
+        assert await session_of(its) == wanted
+
+
+async def test_a_history_of_a_given_range_is_one_round_trip(database: Database) -> None:
+    store(database, [R("a", 1_783_684_800, 1, loads=(("l", 1, 0),))])
+    async with serving(msgspec.structs.replace(database, pool_max=1)) as api:
+        paths = [f"/api/vens/a/{of}history?start=2026-07-10&end=2026-07-11" for of in ("", "loads/l/")]
+        for path in paths:
+            assert len((await api.get(path)).json()["points"]) == 4
+        async with pool_of(api)._connection() as connection:
+            asked: list[str] = []
+            connection.add_query_logger(lambda query: asked.append(query.query))
+        for path in paths:
+            asked.clear()
+            assert len((await api.get(path)).json()["points"]) == 4
+            assert len(asked) == 1, asked
 
 
 async def test_no_more_connections_than_the_setting_allows(database: Database) -> None:
@@ -119,7 +166,7 @@ async def test_a_query_that_takes_too_long_is_given_up(database: Database) -> No
         assert (await api.get("/api/vens/a/history")).status_code == 200
 
 
-@pytest.mark.parametrize("table", ["vens", "rollup_state", "dirty_buckets", "ven_loads"])
+@pytest.mark.parametrize("table", ["vens", "rollup_state", "late_readings", "holds", "ven_loads"])
 async def test_a_missing_table_says_to_migrate(api: Client, database: Database, table: str) -> None:
     execute(database, f"ALTER TABLE {table} RENAME TO hidden")
     checked = await api.detail(503, "/health/db-check")

@@ -38,3 +38,18 @@ def test_every_target_says_what_it_is_for() -> None:
         name for line in re.findall(r"^([a-z][a-z -]*):.*##", MAKEFILE, re.MULTILINE) for name in line.split()
     }
     assert set(phony) - explained == set()
+
+
+def test_names_of_tests_are_short() -> None:
+    names = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert sorted(name for name in names if len(name) > 60) == []
+
+
+def test_every_helper_of_tests_is_explained() -> None:
+    support = ROOT / "tests" / "support"
+    explained = re.findall(r"`(\w+\.py)`", (support / "README.md").read_text(encoding="utf-8"))
+    assert {path.name for path in support.glob("*.py")} - {"__init__.py"} - set(explained) == set()

@@ -225,7 +225,7 @@ async def test_however_many_ask_the_totals_are_computed_once(
     assert sorted(computed) == ["load_totals", "network_live"]
 
 
-async def test_a_failure_is_one_for_all_who_waited_and_tried_again_by_the_next(database: Database) -> None:
+async def test_all_who_waited_share_a_failure_and_the_next_asks_again(database: Database) -> None:
     execute(database, "ALTER VIEW current_loads RENAME TO hidden")
     async with serving(database) as api:
         answers = await asyncio.gather(*(api.get("/api/stats/loads") for _ in range(5)))

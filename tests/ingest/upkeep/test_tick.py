@@ -162,7 +162,7 @@ async def test_late_is_what_came_when_its_time_was_counted(connection: Connectio
 
 
 @pytest.mark.parametrize(("table", "waits"), [("ven_telemetry", True), ("vens", False)])
-async def test_a_prepared_transaction_is_waited_for_if_it_writes_readings(
+async def test_a_prepared_transaction_that_writes_is_waited_for(
     database: Database,
     capsys: pytest.CaptureFixture[str],
     table: str,
