@@ -13,7 +13,7 @@ from ingest.message import Message, Outcome, Reading, singly
 from ingest.partitions import SQL as PARTITIONS_SQL
 from ingest.partitions import Partitions, TooOldError
 from ingest.write.clocks import Clocks
-from ingest.write.conflicts import find_conflicts
+from ingest.write.conflicts import Repeats, look_at_repeats
 from ingest.write.dead_letters import write_dead_letters
 from ingest.write.flaws import write_flaws
 from ingest.write.loads import KnownLoads
@@ -104,29 +104,31 @@ class Store:
     async def finish(self, copied: Copied) -> Outcomes:
         """Put everything else into the transaction and commit it; returns each message's outcome. In this order:
 
-        1. VENs: statuses lock rows of `vens`, so these must be there.
-        2. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
-        3. Marks of closed buckets, last: the leader closes buckets and then waits for every transaction that may have
+        1. Readings that are stored already: they may give loads to the stored ones, which the steps below take in.
+        2. VENs: statuses lock rows of `vens`, so these must be there.
+        3. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
+        4. Marks of closed buckets, last: the leader closes buckets and then waits for every transaction that may have
            read the old limit, so the limit must be read after the readings are in.
 
         Raises as `copy` does.
         """
         connection, singles, stored = copied.connection, copied.singles, copied.stored
         async with copied.transaction:
+            conflicts, given_loads = await self._give_loads(connection, singles, stored)
+            changed = stored | set(given_loads)
             again = await repeats(connection, singles, self._client_id)
             spoken = self._spoken(singles, stored, again)
-            signs = signs_of(singles, stored, spoken, self.clocks)
+            signs = signs_of(singles, stored, changed, spoken, self.clocks)
             vens = await update_vens(connection, singles, signs, self._seen_vens)
             known, described = self._known.learn(
-                m for m in singles if not isinstance(m.content, Reading) or m.content in stored
+                m for m in singles if not isinstance(m.content, Reading) or m.content in changed
             )
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
             statuses = await write_statuses(connection, singles, again, spoken)
-            conflicts = await find_conflicts(connection, singles, stored)
             await write_flaws(connection, singles, conflicts)
             new_dead_letters = await write_dead_letters(connection, singles)
-            await _mark_dirty(connection, stored)
+            await _mark_dirty(connection, changed)
         if len(self._seen_vens) > _SEEN_VENS:
             self._seen_vens.clear()
         self._seen_vens.update(vens)
@@ -140,6 +142,16 @@ class Store:
         if self._merging:
             self._merging = _MERGE_BATCHES if Outcome.DUPLICATE in outcomes else self._merging - 1
         return outcomes
+
+    async def _give_loads(
+        self, connection: Connection, singles: Sequence[Message], stored: set[Reading]
+    ) -> Repeats:
+        """Store the loads of readings whose panel was stored without any before."""
+        found = await look_at_repeats(connection, singles, stored)
+        if found.loads:
+            samples = [reading.samples for reading in found.loads]
+            await _copy(connection, "ven_load_samples", copy_format.SAMPLE_COLUMNS, samples)
+        return found
 
     def _spoken(self, singles: Sequence[Message], stored: set[Reading], again: Set[Message]) -> Spoken:
         """When each message was said; None for `again` and for a reading that the broker delivers again and that was

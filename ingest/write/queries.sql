@@ -154,6 +154,15 @@ ON CONFLICT (ven_id, kind) DO UPDATE
     SET last_at = greatest(f.last_at, excluded.last_at), times = f.times + excluded.times,
         topic = excluded.topic, reason = excluded.reason
 
+-- name: lock_readings
+-- $1..$4 as of read_stored: nobody else gives these readings loads until this transaction ends
+SELECT 1
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
+JOIN ven_telemetry t ON t.ven_id = u.ven_id AND t.ts = 'epoch'::timestamptz + u.ts * interval '1 microsecond'
+    AND t.ts >= 'epoch'::timestamptz + $3::bigint * interval '1 microsecond'
+    AND t.ts <= 'epoch'::timestamptz + $4::bigint * interval '1 microsecond'
+FOR UPDATE OF t
+
 -- name: read_stored
 -- $1 text[]: VENs; $2 bigint[]: times of readings of theirs, as pairs; $3, $4: the first and the last of these
 -- → what is stored of them: the panel, and the ids and powers of the loads (null: none)
