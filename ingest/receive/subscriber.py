@@ -17,7 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.health import State
 from ingest.message import Message
 from ingest.receive.broker_words import explain
-from ingest.receive.paho_bridge import Wire
+from ingest.receive.paho_bridge import PahoBridge
 from ingest.receive.sessions import Sessions
 from shared import db
 from shared.config import Mqtt
@@ -63,7 +63,7 @@ class Subscriber:
         self._leaving = leaving
         self.unsubscribed = asyncio.Event()
         self._generation = 0
-        self._wire: Wire | None = None
+        self._bridge: PahoBridge | None = None
         self._last_received_at = 0
         self._stop = asyncio.Event()
         self._drained = asyncio.Event()
@@ -73,21 +73,21 @@ class Subscriber:
     def ack(self, messages: list[Message]) -> None:
         """Acknowledge stored messages, but never by a packet id of an older connection."""
         mids = [m.mid for m in messages if m.qos and m.generation == self._generation]
-        if self._wire is not None and mids:
-            self._wire.ack(mids)
+        if self._bridge is not None and mids:
+            self._bridge.ack(mids)
 
     def set_paused(self, paused: bool) -> None:
         """Stop reading while too much waits, go on when it has been written."""
         self._paused = paused
         log.debug("reading_paused" if paused else "reading_resumed")
-        if self._wire is not None and not self._stop.is_set():
-            self._wire.pause() if paused else self._wire.resume()
+        if self._bridge is not None and not self._stop.is_set():
+            self._bridge.pause() if paused else self._bridge.resume()
 
     def stop(self) -> None:
         """Receive nothing more; the connection stays for acknowledgements until `finish`."""
         self._stop.set()
-        if self._wire is not None:
-            self._wire.pause()
+        if self._bridge is not None:
+            self._bridge.pause()
 
     def finish(self) -> None:
         """Everything in hand is acknowledged: disconnect."""
@@ -101,7 +101,7 @@ class Subscriber:
             try:
                 await self._connection()
             except (aiomqtt.MqttError, asyncpg.PostgresError, OSError, ValueError) as exc:
-                self._wire = None
+                self._bridge = None
                 self._lost(exc)
             if time.monotonic() - began > _BACKOFF_SECONDS[1]:
                 delay = _BACKOFF_SECONDS[0]
@@ -120,14 +120,14 @@ class Subscriber:
         client = self._client()
         # From here on: a batch that commits before CONNACK must not be acknowledged on the new connection.
         self._generation += 1
-        self._wire = wire = Wire(client, self._on_publish, self._connected)
+        self._bridge = bridge = PahoBridge(client, self._on_publish, self._connected)
         try:
             async with client:
                 if self._paused:
-                    wire.pause()
+                    bridge.pause()
                 if self._leaving:
                     await self._leave(client)
-                    self._wire = None
+                    self._bridge = None
                     return
                 await self._subscribe(client)
                 tidying = asyncio.create_task(self._unsubscribe_left(client), name="sessions")
@@ -136,9 +136,9 @@ class Subscriber:
                 finally:
                     tidying.cancel()
                     await asyncio.wait([tidying])
-                self._wire = None
+                self._bridge = None
         finally:
-            wire.close()
+            bridge.close()
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])

@@ -13,7 +13,7 @@ from ingest.message import Message, Outcome, Reading, singly
 from ingest.partitions import SQL as PARTITIONS_SQL
 from ingest.partitions import Partitions, TooOldError
 from ingest.write.clocks import Clocks
-from ingest.write.conflicts import find_conflicts
+from ingest.write.conflicts import Repeats, look_at_repeats
 from ingest.write.dead_letters import write_dead_letters
 from ingest.write.flaws import write_flaws
 from ingest.write.loads import KnownLoads
@@ -103,29 +103,31 @@ class Store:
     async def finish(self, copied: Copied) -> Outcomes:
         """Put everything else into the transaction and commit it; returns each message's outcome. In this order:
 
-        1. VENs: statuses lock rows of `vens`, so these must be there.
-        2. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
-        3. Notes of late readings, last: the leader moves `closing` and then waits for every transaction that may
+        1. Readings that are stored already: they may give loads to the stored ones, which the steps below take in.
+        2. VENs: statuses lock rows of `vens`, so these must be there.
+        3. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
+        4. Notes of late readings, last: the leader moves `closing` and then waits for every transaction that may
            have read the old one, so it must be read after the readings are in.
 
         Raises as `copy` does.
         """
         connection, singles, stored = copied.connection, copied.singles, copied.stored
         async with copied.transaction:
+            conflicts, given_loads = await self._give_loads(connection, singles, stored)
+            changed = stored | set(given_loads)
             again = await repeats(connection, singles, self._client_id)
             spoken = self._spoken(singles, stored, again)
-            signs = signs_of(singles, stored, spoken, self.clocks)
+            signs = signs_of(singles, stored, changed, spoken, self.clocks)
             vens = await update_vens(connection, singles, signs, self._seen_vens)
             known, described = self._known.learn(
-                m for m in singles if not isinstance(m.content, Reading) or m.content in stored
+                m for m in singles if not isinstance(m.content, Reading) or m.content in changed
             )
             if known:
                 await connection.execute(SQL["learn_loads"], *columns(known))
             statuses = await write_statuses(connection, singles, again, spoken)
-            conflicts = await find_conflicts(connection, singles, stored)
             await write_flaws(connection, singles, conflicts)
             new_dead_letters = await write_dead_letters(connection, singles)
-            await _note_late(connection, stored)
+            await _note_late(connection, stored, given_loads)
         if len(self._seen_vens) > _SEEN_VENS:
             self._seen_vens.clear()
         self._seen_vens.update(vens)
@@ -139,6 +141,16 @@ class Store:
         if self._merging:
             self._merging = _MERGE_BATCHES if Outcome.DUPLICATE in outcomes else self._merging - 1
         return outcomes
+
+    async def _give_loads(
+        self, connection: Connection, singles: Sequence[Message], stored: set[Reading]
+    ) -> Repeats:
+        """Store the loads of readings whose panel was stored without any before."""
+        found = await look_at_repeats(connection, singles, stored)
+        if found.loads:
+            samples = [reading.samples for reading in found.loads]
+            await _copy(connection, "ven_load_samples", copy_format.SAMPLE_COLUMNS, samples)
+        return found
 
     def _spoken(self, singles: Sequence[Message], stored: set[Reading], again: Set[Message]) -> Spoken:
         """When each message was said; None for `again` and for a reading that the broker delivers again and that was
@@ -204,19 +216,24 @@ async def _stream(rows: list[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(chunk) + copy_format.TRAILER
 
 
-async def _note_late(connection: Connection, stored: set[Reading]) -> None:
-    """Note the stored readings whose time is counted already, so that the leader counts them after all.
+async def _note_late(connection: Connection, stored: set[Reading], given_loads: Sequence[Reading]) -> None:
+    """Note the stored readings, and the lists of loads, whose time is counted already, so that the leader counts them
+    after all. `given_loads`: of readings stored before, only their list is new.
 
     It reads `closing` after COPY has locked ven_telemetry: the leader moves `closing`, and then waits for every
     transaction that held that lock and may have read the old one.
     """
-    if not stored:
+    new = [*stored, *given_loads]
+    if not new:
         return
     closing = await connection.fetchval(SQL["closing"])
-    if closing is None or min(reading.ts for reading in stored) >= closing:
+    if closing is None or min(reading.ts for reading in new) >= closing:
         return
     raw_from = await connection.fetchval(PARTITIONS_SQL["raw_from"])
-    if raw_from is not None and any(reading.ts < raw_from for reading in stored):
+    if raw_from is not None and any(reading.ts < raw_from for reading in new):
         raise TooOldError(raw_from)
-    late = sorted((r.ven_id, r.ts, r.lists_loads) for r in stored if r.ts < closing)
-    await connection.execute(SQL["note_late"], *columns(late))
+    late = sorted((r.ven_id, r.ts) for r in stored if r.ts < closing)
+    lists = sorted((r.ven_id, r.ts) for r in new if r.lists_loads and r.ts < closing)
+    for name, keys in (("note_late_readings", late), ("note_late_lists", lists)):
+        if keys:
+            await connection.execute(SQL[name], *columns(keys))

@@ -1,6 +1,7 @@
 """Readings of a VEN and a time that are stored already: do they say the same?"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import asyncpg
 
@@ -9,30 +10,58 @@ from ingest.receive.decode import loads_of
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
+Key = tuple[str, int]
 
-async def find_conflicts(
-    connection: Connection, singles: Sequence[Message], stored: set[Reading]
-) -> list[Message]:
-    """The messages whose reading is not among `stored`, because another one is stored that says something else.
 
-    Not those that the broker delivers again: what they are compared with is themselves.
+class Repeats(NamedTuple):
+    """What came of readings whose key was stored before.
+
+    `conflicts`: messages that say something else; `loads`: readings whose loads are taken, since the first had none.
     """
-    repeats = [
-        (m, m.content)
-        for m in singles
-        if isinstance(m.content, Reading) and not m.dup and m.content not in stored
-    ]
+
+    conflicts: list[Message]
+    loads: list[Reading]
+
+
+async def look_at_repeats(
+    connection: Connection, singles: Sequence[Message], stored: set[Reading]
+) -> Repeats:
+    """Compare the readings of a batch that are not among `stored` with those that are stored in their place."""
+    repeats = [(m, m.content) for m in singles if isinstance(m.content, Reading) and m.content not in stored]
     if not repeats:
+        return Repeats([], [])
+    found = await _read(connection, {_key(reading) for _, reading in repeats})
+    conflicts = [m for m, r in repeats if (row := found.get(_key(r))) is not None and _differs(m, r, row)]
+    lacking: dict[Key, Reading] = {}
+    for _, reading in repeats:
+        row = found.get(_key(reading))
+        if reading.samples and row is not None and not row["load_ids"]:
+            lacking.setdefault(_key(reading), reading)
+    return Repeats(conflicts, await _claim(connection, lacking))
+
+
+async def _claim(connection: Connection, lacking: dict[Key, Reading]) -> list[Reading]:
+    """Of readings without a list of loads, those that nobody else gives one."""
+    if not lacking:
         return []
-    times = [reading.ts for _, reading in repeats]
-    keys = columns(sorted({(reading.ven_id, reading.ts) for _, reading in repeats}))
-    rows = await connection.fetch(SQL["read_stored"], *keys, min(times), max(times))
-    found = {(row["ven_id"], row["ts"]): row for row in rows}
-    return [m for m, r in repeats if (row := found.get((r.ven_id, r.ts))) is not None and _differs(m, r, row)]
+    keys = sorted(lacking)
+    times = [ts for _, ts in keys]
+    rows = await connection.fetch(SQL["claim_lists"], *columns(keys), min(times), max(times))
+    return [lacking[row["ven_id"], row["ts"]] for row in rows]
+
+
+async def _read(connection: Connection, keys: set[Key]) -> dict[Key, asyncpg.Record]:
+    times = [ts for _, ts in keys]
+    rows = await connection.fetch(SQL["read_stored"], *columns(sorted(keys)), min(times), max(times))
+    return {(row["ven_id"], row["ts"]): row for row in rows}
+
+
+def _key(reading: Reading) -> Key:
+    return reading.ven_id, reading.ts
 
 
 def _differs(message: Message, reading: Reading, row: asyncpg.Record) -> bool:
-    """Whether a reading says something else than the stored one; a reading without loads says nothing of them."""
+    """Whether a reading says something else than the stored one; to list no loads says nothing of them."""
     panel = (row["used"], row["shed"], row["requested"], row["event_id"], row["soc"])
     said = (
         reading.used_power_kw,

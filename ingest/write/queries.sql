@@ -154,6 +154,16 @@ ON CONFLICT (ven_id, kind) DO UPDATE
     SET last_at = greatest(f.last_at, excluded.last_at), times = f.times + excluded.times,
         topic = excluded.topic, reason = excluded.reason
 
+-- name: claim_lists
+-- $1..$4 as of read_stored -> those that had no list of loads and have one from now on: nobody else gives them loads
+UPDATE ven_telemetry AS t SET lists_loads = true
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
+WHERE t.ven_id = u.ven_id AND t.ts = timezone('UTC', 'epoch'::timestamp + u.ts * interval '1 microsecond')
+  AND t.ts >= timezone('UTC', 'epoch'::timestamp + $3::bigint * interval '1 microsecond')
+  AND t.ts <= timezone('UTC', 'epoch'::timestamp + $4::bigint * interval '1 microsecond')
+  AND NOT t.lists_loads
+RETURNING u.ven_id, u.ts
+
 -- name: read_stored
 -- $1 text[]: VENs; $2 bigint[]: times of readings of theirs, as pairs; $3, $4: the first and the last of these
 -- → what is stored of them: the panel, and the ids and powers of the loads (null: none)
@@ -186,12 +196,14 @@ RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
 -- → up to where readings are counted already, as µs; null: none are
 SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
 
--- name: note_late
--- $1 text[], $2 bigint[]: readings whose time was counted before they came; $3 boolean[]: whether they list loads
-WITH late AS (
-    SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond' AS ts, u.lists_loads
-    FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS u (ven_id, ts, lists_loads)
-), lists AS (
-    INSERT INTO late_lists (ven_id, ts) SELECT ven_id, ts FROM late WHERE lists_loads
-)
-INSERT INTO late_readings (ven_id, ts) SELECT ven_id, ts FROM late
+-- name: note_late_readings
+-- $1 text[], $2 bigint[]: readings whose time was counted before they came
+INSERT INTO late_readings (ven_id, ts)
+SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond'
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
+
+-- name: note_late_lists
+-- $1 text[], $2 bigint[]: readings whose list of loads came when its time was counted
+INSERT INTO late_lists (ven_id, ts)
+SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond'
+FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)

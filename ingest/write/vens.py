@@ -56,8 +56,13 @@ async def update_vens(
     return arrivals.keys()
 
 
-def signs_of(singles: Sequence[Message], stored: set[Reading], spoken: Spoken, clocks: Clocks) -> list[Signs]:
-    """What a batch says of its VENs, by VEN. `stored`: its readings that are new; `spoken`: as said_at gives it."""
+def signs_of(
+    singles: Sequence[Message], stored: set[Reading], listed: set[Reading], spoken: Spoken, clocks: Clocks
+) -> list[Signs]:
+    """What a batch says of its VENs, by VEN.
+
+    `stored`: its readings that are new; `listed`: those whose loads are stored; `spoken`: as said_at gives it.
+    """
     alive: dict[str, int] = {}
     offline: dict[str, int] = {}
     latest: dict[str, tuple[int, Message, Reading]] = {}
@@ -70,13 +75,14 @@ def signs_of(singles: Sequence[Message], stored: set[Reading], spoken: Spoken, c
         if at is not None:
             of = offline if isinstance(content, StatusReport) and content.offline else alive
             of[ven_id] = max(at, of.get(ven_id, at))
-        if isinstance(content, Reading) and content in stored:
+        if isinstance(content, Reading):
             counts_from = min(content.ts, message.received_at)
-            if ven_id not in latest or counts_from > latest[ven_id][0]:
+            if content in stored and (ven_id not in latest or counts_from > latest[ven_id][0]):
                 latest[ven_id] = (counts_from, message, content)
-            if content.complete and (ven_id not in lists or counts_from > lists[ven_id][0]):
+            complete = content.complete and content in listed
+            if complete and (ven_id not in lists or counts_from > lists[ven_id][0]):
                 lists[ven_id] = (counts_from, content.ts)
-    heard = sorted(alive.keys() | offline.keys() | latest.keys())
+    heard = sorted(alive.keys() | offline.keys() | latest.keys() | lists.keys())
     return [
         _signs(v, alive.get(v), offline.get(v), latest.get(v), lists.get(v, (None, None)), clocks)
         for v in heard
@@ -107,7 +113,7 @@ def _signs(
     clocks: Clocks,
 ) -> Signs:
     if latest is None:
-        return Signs(ven_id, alive, offline)
+        return Signs(ven_id, alive, offline, loads_ts=loads[1], loads_at=loads[0])
     _, message, r = latest
     received = min(r.ts, message.received_at) if message.retain else message.received_at
     lateness, offset = (None, None) if message.retain or message.dup else clocks.hear(ven_id, r.ts, received)

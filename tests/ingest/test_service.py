@@ -15,7 +15,7 @@ import aiomqtt
 import msgspec
 import pytest
 
-from ingest.receive.paho_bridge import Wire
+from ingest.receive.paho_bridge import PahoBridge
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
 from tests.support.samples import field_samples, telemetry
@@ -174,7 +174,7 @@ async def test_what_waits_when_the_connection_breaks_is_taken_in_once(
         await publish(broker, ingesting.prefix, *waiting)
         await eventually(lambda: ingesting.metric("unacked") == 51)
         intruder = aiomqtt.Client(*broker, identifier=ingesting.prefix, clean_session=False)
-        Wire(intruder, lambda *_: None, lambda _: None)  # Acknowledges nothing.
+        PahoBridge(intruder, lambda *_: None, lambda _: None)  # Acknowledges nothing.
         async with intruder:
             pass
         await eventually(lambda: ingesting.events("awaiting_redelivery"), explain=ingesting.process.output)

@@ -13,7 +13,7 @@ import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.receive.paho_bridge import Wire
+from ingest.receive.paho_bridge import PahoBridge
 from shared.commands.migrate import migrate
 from tests.support.servers import connect
 from tests.torture.world import World
@@ -192,7 +192,7 @@ async def take_session_over(world: World, rng: random.Random) -> None:
         clean_start=False,
         properties=_long_session(),
     )
-    Wire(intruder, lambda *_: None, lambda _: None)
+    PahoBridge(intruder, lambda *_: None, lambda _: None)
     with contextlib.suppress(aiomqtt.MqttError):
         async with intruder:
             await asyncio.sleep(rng.uniform(0, 0.2))

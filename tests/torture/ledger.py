@@ -11,6 +11,8 @@ from typing import Any
 from tests.support.model import R
 
 VENS = 40
+# This part of the readings has a field and a load that cannot be used, which costs nothing else.
+_FLAWED = 0.1
 
 
 @dataclass
@@ -96,6 +98,8 @@ class Mill:
         chance = self._random.random()
         if chance < 0.03 and self._previous and self._previous.kind == "reading":
             return self._previous
+        if chance < 0.04:
+            return Letter(f"ven/status/{self._ven}", b"", "ignored", self._ven, 0)
         ts = self._last_ts = max(self._last_ts + 1, int(time.time() * 1000))
         if chance < 0.08:
             self._previous = self._status(ts)
@@ -108,12 +112,14 @@ class Mill:
     def _reading(self, ts: int) -> Letter:
         loads = tuple((f"l{n}", round(self._random.uniform(-2, 5), 3), 0.0) for n in range(3))
         used = round(self._random.uniform(-5, 15), 3)
-        body = {
+        body: dict[str, Any] = {
             "venId": self._ven,
             "timestamp": ts,
             "usedPowerKw": used,
             "loads": [{"id": name, "currentPowerKw": power} for name, power, _ in loads],
         }
+        if self._random.random() < _FLAWED:
+            body |= {"batterySoc": "full", "loads": [*body["loads"], {"id": "without power"}]}
         reading = R(self._ven, ts // 1000, used, loads=loads)
         return Letter("volttron/metering", json.dumps(body).encode(), "reading", self._ven, ts, reading)
 

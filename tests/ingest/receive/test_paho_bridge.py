@@ -13,7 +13,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.receive.paho_bridge import Wire, _packet
+from ingest.receive.paho_bridge import PahoBridge, _packet
 from ingest.receive.subscriber import tls_context
 from shared.config import Mqtt
 from shared.errors import SettingsError
@@ -21,7 +21,7 @@ from tests.support.servers import Address, eventually
 
 
 class Listener:
-    """A client with a session that outlives its connection, reading through a Wire."""
+    """A client with a session that outlives its connection, reading through a PahoBridge."""
 
     def __init__(self, broker: Address, name: str) -> None:
         self.got: list[tuple[str, bytes, int, int, bool, bool]] = []
@@ -29,7 +29,7 @@ class Listener:
         self._broker, self._name = broker, name
 
     @asynccontextmanager
-    async def connected(self, receive_maximum: int = 100) -> AsyncIterator[tuple[aiomqtt.Client, Wire]]:
+    async def connected(self, receive_maximum: int = 100) -> AsyncIterator[tuple[aiomqtt.Client, PahoBridge]]:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 60
         properties.ReceiveMaximum = receive_maximum
@@ -40,7 +40,7 @@ class Listener:
             clean_start=False,
             properties=properties,
         )
-        wire = Wire(client, lambda *message: self.got.append(message), self.sessions.append)
+        wire = PahoBridge(client, lambda *message: self.got.append(message), self.sessions.append)
         async with client:
             await client.subscribe(f"{self._name}/#", qos=1)
             yield client, wire
@@ -141,7 +141,7 @@ async def test_reading_pauses_and_goes_on(broker: Address, unique: str) -> None:
 
 async def test_a_paused_connection_outlives_its_keepalive(broker: Address, unique: str) -> None:
     client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5, keepalive=1)
-    wire = Wire(client, lambda *_: None, lambda _: None)
+    wire = PahoBridge(client, lambda *_: None, lambda _: None)
     async with client:
         wire.pause()
         # Long enough for a ping, whose answer stays unread; then acknowledgements and the like go out.
@@ -157,7 +157,7 @@ async def test_a_break_with_acknowledgements_unsent_ends_quietly(broker: Address
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5)
-    Wire(client, lambda *_: None, lambda _: None)
+    PahoBridge(client, lambda *_: None, lambda _: None)
     async with client:
         # The kernel took no more, so paho asks for a turn; before it comes, the connection is gone.
         client._client._call_socket_register_write()

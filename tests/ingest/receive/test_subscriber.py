@@ -8,14 +8,14 @@ import pytest
 
 from ingest.health import State
 from ingest.message import Message
-from ingest.receive.paho_bridge import Wire
+from ingest.receive.paho_bridge import PahoBridge
 from ingest.receive.subscriber import Subscriber
 from shared.config import Mqtt
 from tests.support.servers import eventually
 
 
 class Recorder:
-    """In place of a Wire: keeps what was acknowledged."""
+    """In place of a PahoBridge: keeps what was acknowledged."""
 
     def __init__(self) -> None:
         self.acked: list[list[int]] = []
@@ -49,7 +49,7 @@ def test_no_two_arrivals_are_the_same_instant(
 def test_packet_ids_of_older_connections_are_not_acknowledged() -> None:
     subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=ignore, on_connack=ignore)
     recorder = Recorder()
-    subscriber._wire = cast(Wire, recorder)
+    subscriber._bridge = cast(PahoBridge, recorder)
     subscriber._generation = 2
     subscriber.ack([delivery(1, 1), delivery(2, 2), delivery(0, 2, qos=0), delivery(3, 2)])
     subscriber.ack([delivery(4, 1)])
@@ -78,12 +78,12 @@ async def test_what_commits_before_connack_is_not_acknowledged() -> None:
         subscriber.ack([delivery(7, older)])
         # CONNECT, and nothing that was queued before or after it.
         await eventually(lambda: got)
-        await eventually(lambda: subscriber._wire is not None and not subscriber._wire._paho.want_write())
+        await eventually(lambda: subscriber._bridge is not None and not subscriber._bridge._paho.want_write())
         assert len(got) == 2 + got[1]
-        wire = subscriber._wire
+        bridge = subscriber._bridge
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
         # While the client still exists: its socket does not wait for the garbage collector.
         await ended.wait()
-        assert wire is not None
+        assert bridge is not None

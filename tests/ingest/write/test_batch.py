@@ -1,5 +1,6 @@
 """One batch to the database: exact rows, whatever is sent twice."""
 
+import asyncio
 import itertools
 import json
 import time
@@ -289,8 +290,6 @@ async def test_any_day_the_contract_accepts_gets_its_partition(write: Writing) -
 
 
 async def test_two_processes_make_the_same_partition_at_once(database: Database) -> None:
-    import asyncio
-
     connections = [await db.connect(database, application="test") for _ in range(4)]
     writers = [Writing(c, f"c{n}") for n, c in enumerate(connections)]
     days = [NOW - 86400 * n for n in range(5)]
@@ -345,9 +344,6 @@ async def test_another_reading_of_one_key_is_a_conflict(write: Writing) -> None:
     assert write.store.tally.conflicts == [others[0]]
     assert await write(reading("v", NOW, 1, eventId="e"), *others, same) == [D] * 6
     assert write.store.tally.conflicts == [others[0], *others]
-    again = message("volttron/metering", others[0].payload, dup=True)
-    assert await write(again) == [D]
-    assert len(write.store.tally.conflicts) == 5
     assert await write.rows("SELECT ven_id, kind, times, topic FROM ven_flaws") == [
         ("v", "conflict", 5, "volttron/metering")
     ]
@@ -378,3 +374,35 @@ async def test_a_dead_letter_is_new_once(write: Writing) -> None:
     )
     await write(message("volttron/metering", b"1"), message("ven/loads/v", b"1"))
     assert write.store.tally.new_dead_letters == 3
+
+
+PARTS = (
+    telemetry("v", NOW - 60, 1),
+    telemetry("v", NOW - 60, 1, loads=[{"id": "a", "type": "ev", "currentPowerKw": 0.5}]),
+)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_reading_in_two_parts_ends_as_one(write: Writing, together: bool) -> None:
+    panel, loads = (message("volttron/metering", part) for part in PARTS)
+    outcomes = await write(panel, loads) if together else [*await write(panel), *await write(loads)]
+    assert outcomes == [S, D]
+    assert write.store.tally.conflicts == [loads]
+    once_more = message("volttron/metering", PARTS[1], dup=True)
+    assert await write(once_more, message("volttron/metering", PARTS[0])) == [D, D]
+    assert write.store.tally.conflicts == [loads]
+    assert await write.rows("SELECT count(*) FROM ven_telemetry") == [(1,)]
+    assert await write.rows("SELECT ven_id, load_id, used_power_kw FROM ven_load_samples") == [
+        ("v", "a", 0.5)
+    ]
+    assert await write.rows("SELECT load_id, load_type, power_kw FROM current_loads") == [("a", "ev", 0.5)]
+
+
+async def test_two_processes_give_a_reading_its_loads_once(database: Database) -> None:
+    connections = [await db.connect(database, application="test") for _ in range(2)]
+    writers = [Writing(c, f"c{n}") for n, c in enumerate(connections)]
+    await writers[0](message("volttron/metering", PARTS[0]))
+    await asyncio.gather(*(each(message("volttron/metering", PARTS[1])) for each in writers))
+    assert await writers[0].rows("SELECT load_id FROM ven_load_samples") == [("a",)]
+    for connection in connections:
+        await connection.close()
