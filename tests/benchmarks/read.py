@@ -223,7 +223,9 @@ def main() -> None:
     parser.add_argument(
         "--crowd", type=int, default=10_000, help="VENs for the stats of a large fleet; 0: leave out"
     )
-    parser.add_argument("--minutes", type=float, default=6, help="of polling while a fleet reports; 0: leave out")
+    parser.add_argument(
+        "--minutes", type=float, default=6, help="of polling while a fleet reports; 0: leave out"
+    )
     options = parser.parse_args()
     if options.minutes:
         under_load.run(options.crowd or 10_000, options.minutes)

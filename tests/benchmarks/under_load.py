@@ -59,7 +59,10 @@ def start(stack: ExitStack) -> System:
     migrate(db)
     ingest_port, api_port = free_port(), free_port()
     mqtt = Mqtt(host="127.0.0.1", port=broker.port)
-    for module, settings in (("ingest", (mqtt, Ingest(http_port=ingest_port))), ("api", (Api(port=api_port),))):
+    for module, settings in (
+        ("ingest", (mqtt, Ingest(http_port=ingest_port))),
+        ("api", (Api(port=api_port),)),
+    ):
         process = Process(directory, module, env=as_environment(db, *settings))
         stack.callback(process.kill)
         port = ingest_port if module == "ingest" else api_port
@@ -106,13 +109,20 @@ def poll(system: System, vens: int, minutes: float) -> None:
         cut = quantiles(those, n=20)
         table.add_row(name, f"{cut[9]:.1f}", f"{cut[18]:.1f}", f"{max(those):.1f}")
     Console(width=120).print(table)
-    stored = _metric(system.ingest_port, "ecs_ingest_stored_total")
-    third = max(1, len(lags) // 3)
+    _print_ingest(system, count, lags)
+
+
+def _print_ingest(system: System, count: int, lags: list[float]) -> None:
+    """What ingest and the leader did meanwhile; a lag that grows would show in its last third."""
+    figures, third = _metrics(system.ingest_port), max(1, len(lags) // 3)
+    first, last = sum(lags[:third]) / third, sum(lags[-third:]) / third
+    tick = 1000 * figures["ecs_rollup_tick_seconds_sum"] / max(1.0, figures["ecs_rollup_tick_seconds_count"])
     print(
-        f"stored {stored:,.0f} of {count:,}; oldest in hand "
-        f"{_metric(system.ingest_port, 'ecs_ingest_oldest_unacked_seconds'):.2f} s; watermark behind, mean of the first "
-        f"third {sum(lags[:third]) / third:.1f} s, of the last {sum(lags[-third:]) / third:.1f} s; "
-        f"a tick takes {_tick_ms(system):.0f} ms in the mean, ven_open has {_size(system.db, 'ven_open') / 2**20:.1f} MiB"
+        f"stored {figures['ecs_ingest_stored_total']:,.0f} of {count:,}, "
+        f"oldest in hand {figures['ecs_ingest_oldest_unacked_seconds']:.2f} s\n"
+        f"the watermark is behind by {first:.1f} s in the first third, by {last:.1f} s in the last; "
+        f"a tick takes {tick:.0f} ms\n"
+        f"ven_open has {_size(system.db, 'ven_open') / 2**20:.1f} MiB"
     )
 
 
@@ -149,16 +159,14 @@ def _metrics(port: int) -> dict[str, float]:
     connection.request("GET", "/metrics")
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()
-    return {name: float(value) for name, value in (line.split() for line in lines if line[0] != "#" and "{" not in line)}
+    return {
+        name: float(value)
+        for name, value in (line.split() for line in lines if line[0] != "#" and "{" not in line)
+    }
 
 
 def _metric(port: int, name: str) -> float:
     return _metrics(port).get(name, 0.0)
-
-
-def _tick_ms(system: System) -> float:
-    figures = _metrics(system.ingest_port)
-    return 1000 * figures["ecs_rollup_tick_seconds_sum"] / max(1.0, figures["ecs_rollup_tick_seconds_count"])
 
 
 def _size(db: Database, table: str) -> int:

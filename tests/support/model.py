@@ -7,7 +7,7 @@ class R(NamedTuple):
     """One reading."""
 
     ven: str
-    ts: int
+    ts: float
     used: float
     shed: float = 0.0
     requested: float | None = None

@@ -128,7 +128,7 @@ async def rolled_up(world: World, ledger: Ledger) -> None:
         await count(connection, datetime.now(UTC) + timedelta(minutes=15))
     finally:
         await connection.close()
-    readings = list(ledger.readings.values())
+    readings = [reading._replace(ts=ms / 1000) for (_, ms), reading in ledger.readings.items()]
     ((watermark, loads_watermark),) = world.sql(
         f"SELECT {US.format('watermark')}, {US.format('loads_watermark')} FROM rollup_state"
     )
