@@ -109,12 +109,12 @@ async def _last(
     params: HistoryParams, source: Source, limits: Limits, buckets: Buckets, start: datetime
 ) -> Point | None:
     """The last point of an hour from `start` on, before `buckets` and in buckets as they are."""
-    end = min(start + _HOUR, buckets.start)
-    earlier = cover(start, end, buckets.granularity, params.timezone)
-    tier = earlier.tier(limits.tiers)
-    if earlier.start < limits.begins[tier]:
+    tier = limits.tier(buckets.granularity, params.timezone, start)
+    begins, end = limits.begins[tier], min(start + _HOUR, buckets.start)
+    if begins >= end:
         return None
-    found = await source.points(earlier, tier)
+    earlier = cover(max(start, begins), end, buckets.granularity, params.timezone)
+    found = [point for point in await source.points(earlier, tier) if point.timestamp >= begins]
     return found[-1] if found else None
 
 

@@ -212,6 +212,17 @@ async def test_null_fills_every_bucket_of_the_range(api: Client, database: Datab
     assert {value for name, value in empty.items() if name != "timestamp"} == {None}
 
 
+async def test_nothing_is_filled_where_all_is_gone(api: Client, database: Database) -> None:
+    store(database, every(300, NOON, NOON + 2 * HOUR, 2))
+    await roll_up(database, NOON + 2 * HOUR)
+    drop_raw(database, MIDNIGHT + DAY)
+    drop_fine(database, NOON + HOUR)
+    execute(database, "UPDATE rollup_state SET coarse_from = fine_from")
+    execute(database, "DELETE FROM network_power_15m r USING rollup_state s WHERE r.bucket < s.coarse_from")
+    for asked in ({}, {"start": iso(NOON)}):
+        assert await powers(api, NETWORK, fill="null", granularity="15m", **asked) == [2] * 4
+
+
 async def test_locf_carries_all_but_energy_over_a_gap(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 6, 1, 2, "dr"), R("a", NOON + 600, 12)])
     for path, more in ((NETWORK, {"venCount": 1}), (VEN, {"coverage": 0})):
@@ -236,6 +247,32 @@ async def test_locf_carries_a_value_from_before_start(
             for point in await api.points(path, **asked):
                 if point["usedEnergyKwh"] == 0:
                     assert point["usedPowerKw"] == all_of_it[-1]["usedPowerKw"]
+
+
+async def test_locf_carries_what_is_left_of_raw_rows(api: Client, database: Database) -> None:
+    # Raw rows begin at 00:05, twenty-minute buckets of whole 5 minutes at 00:20, 15 minutes are there throughout.
+    store(
+        database,
+        [*every(60, MIDNIGHT - HOUR, MIDNIGHT + 2400, 2), R("a", MIDNIGHT + 2400, 6, loads=(("l", 6, 0),))],
+    )
+    store(database, [R("a", MIDNIGHT + DAY, 1, loads=(("l", 1, 0),))])
+    await roll_up(database, MIDNIGHT + DAY)
+    drop_raw(database, MIDNIGHT)
+    drop_fine(database, MIDNIGHT + 900)
+    asked = {"start": iso(MIDNIGHT + 3600), "end": iso(MIDNIGHT + 3660), "fill": "locf"}
+    for path in (NETWORK, VEN, LOAD):
+        two = 1 if path == LOAD else 2
+        assert (await powers(api, path, **asked, granularity="20s"))[0] == 6
+        assert await powers(api, path, **asked, granularity="20m") == [1.5 if path == NETWORK else 6]
+        early = {**asked, "start": iso(MIDNIGHT + 320), "end": iso(MIDNIGHT + 330), "granularity": "20s"}
+        assert await powers(api, path, **early) == [two]
+
+
+async def test_a_load_that_is_not_listed_is_not_filled(api: Client, database: Database) -> None:
+    hold(database, 960)
+    store(database, [R("a", NOON, 1, loads=(("l", 1, 0),)), R("a", NOON + 300, 1, loads=())])
+    for fill in ("null", "locf"):
+        assert await powers(api, LOAD, fill=fill) == [1]
 
 
 async def test_locf_ends_now(api: Client, database: Database) -> None:

@@ -108,6 +108,18 @@ async def test_late_readings_of_the_network_count_when_redone(api: Client, datab
     assert redone == await answers(api)
 
 
+async def test_a_network_of_nothing_but_late_readings(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON, 1)])
+    counted = [at(NOON + DAY)] * 3
+    execute(database, "UPDATE rollup_state SET closing = %s, watermark = %s, loads_watermark = %s", *counted)
+    execute(database, "INSERT INTO late_readings VALUES ('a', %s)", at(NOON))
+    for granularity in GRANULARITIES:
+        assert await api.points(NETWORK, granularity=granularity) == []
+    await roll_up(database, NOON + DAY)
+    for granularity in GRANULARITIES:
+        assert await api.points(NETWORK, granularity=granularity) != []
+
+
 async def test_a_late_reading_where_there_was_none(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1, loads=(("l", 1, 0),)), R("a", NOON + 4 * HOUR, 1, loads=(("l", 1, 0),))])
     await roll_up(database, NOON + 5 * HOUR)
