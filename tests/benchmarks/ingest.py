@@ -31,6 +31,7 @@ from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Log, Mqtt
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
+from tests.benchmarks import decode
 from tests.benchmarks.latency import measure
 from tests.benchmarks.machine import machine
 from tests.benchmarks.profile import profiled
@@ -319,6 +320,7 @@ def main() -> None:
         for n, s in enumerate(chosen)
     ]
     show(results)
+    Console().print(decode.table())
     if options.rate:
         latency = measure(options.rate)
         print(
