@@ -25,6 +25,15 @@ _ACQUIRE_SECONDS = 4.0
 _GRACE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
 
+# What a query raises when its connection ended before it began.
+_ENDED = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
+
 
 class Database:
     """A pool that opens connections when they are needed, so it starts without the database and recovers from its loss.
@@ -77,10 +86,21 @@ class Database:
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """The rows of a query; raises UnavailableError."""
+        """The rows of a query; raises UnavailableError.
+
+        A connection may have ended while it was idle, as when the server restarted; then another is asked once.
+        """
         async with self._connection() as connection:
-            rows: list[asyncpg.Record] = await self._bounded(connection, connection.fetch(query, *values))
-            return rows
+            with suppress(*_ENDED):
+                return await self._rows(connection, query, values)
+        async with self._connection() as connection:
+            return await self._rows(connection, query, values)
+
+    async def _rows(
+        self, connection: Connection, query: str, values: tuple[Any, ...]
+    ) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._bounded(connection, connection.fetch(query, *values))
+        return rows
 
     async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
         """The first row of a query, or None; raises UnavailableError."""
@@ -125,7 +145,20 @@ class Database:
         assert self._pool is not None  # noqa: S101 it was acquired from there
         # If the connection broke after its answer, the pool drops it and opens another.
         with suppress(asyncpg.PostgresError, *UNREACHABLE):
+            if not connection.is_closed() and not _is_as_made(connection):
+                connection.terminate()
             await self._pool.release(connection, timeout=_GRACE_SECONDS)
+
+
+def _is_as_made(connection: Connection) -> bool:
+    """Whether the session still is what it was made to be, as far as the server reports without being asked: whatever
+    changes it, the connection is not used again."""
+    reported = connection.get_settings()
+    return (
+        getattr(reported, "default_transaction_read_only", "on") == "on"
+        and getattr(reported, "is_superuser", "off") == "off"
+        and not connection.is_in_transaction()
+    )
 
 
 async def _as_it_is(_: Connection) -> None:

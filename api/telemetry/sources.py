@@ -34,10 +34,6 @@ class Source(Protocol):
     async def stored(self) -> Stored:
         """The range of what is stored; raises NotFoundError."""
 
-    async def _last_quarters_end(self, network: Network) -> datetime | None:
-        row = await queries.before(self._database, "network", network.now)
-        return row["bucket"] + _QUARTER if row else None
-
     async def limits(self) -> Limits:
         """What its histories may be made of."""
 
@@ -61,6 +57,10 @@ class NetworkSource:
         if self._network is None:
             self._network = await self._live.get()
         return self._network
+
+    async def _last_quarters_end(self, network: Network) -> datetime | None:
+        row = await queries.before(self._database, "network", network.now)
+        return row["bucket"] + _QUARTER if row else None
 
     async def stored(self) -> Stored:
         """The range of what is stored."""

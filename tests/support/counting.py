@@ -126,7 +126,7 @@ class Counting:
         self.store = Store("counting", Partitions())
         self.counter = tick.Counter()
         self.loads = loads.LoadCounter()
-        self.stored: dict[tuple[str, int], R] = {}
+        self.stored: dict[tuple[str, float], R] = {}
         self.holds: list[tuple[int, int]] = []
         self.now = ORIGIN
         self.happened: list[tuple[str, Any]] = []
