@@ -34,10 +34,6 @@ class Source(Protocol):
     async def stored(self) -> Stored:
         """The range of what is stored; raises NotFoundError."""
 
-    async def _last_quarters_end(self, network: Network) -> datetime | None:
-        row = await queries.before(self._database, "network", network.now)
-        return row["bucket"] + _QUARTER if row else None
-
     async def limits(self) -> Limits:
         """What its histories may be made of."""
 
@@ -68,6 +64,10 @@ class NetworkSource:
         last = network.minutes[-1][0] + _MINUTE if network.minutes else await self._last_quarters_end(network)
         first = network.first_at and max(network.first_at, network.coarse_from)
         return Stored(first, last, network.now)
+
+    async def _last_quarters_end(self, network: Network) -> datetime | None:
+        row = await queries.before(self._database, "network", network.now)
+        return row["bucket"] + _QUARTER if row else None
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
