@@ -69,6 +69,10 @@ class NetworkSource:
         first = network.first_at and max(network.first_at, network.coarse_from)
         return Stored(first, last, network.now)
 
+    async def _last_quarters_end(self, network: Network) -> datetime | None:
+        row = await queries.before(self._database, "network", network.now)
+        return row["bucket"] + _QUARTER if row else None
+
     async def limits(self) -> Limits:
         """What its histories may be made of."""
         network = await self._now()
