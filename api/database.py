@@ -1,6 +1,7 @@
 """The api's connections: read-only by role and by setting, bounded in number and in time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,14 @@ _ACQUIRE_SECONDS = 4.0
 # If a query takes this much longer than its statement_timeout, its connection is taken for dead.
 _GRACE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
+# A server that closed a connection shows so only when it is used: this fast, and the query is asked again in another.
+_FOUND_CLOSED_SECONDS = 0.5
+_CLOSED = (
+    *(asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, asyncpg.InternalClientError),
+    ConnectionError,
+)
+# What the server reports of each session, without being asked: the api's role is not a superuser, and only reads.
+_AS_OPENED = (("is_superuser", "off"), ("default_transaction_read_only", "on"))
 
 
 class Database:
@@ -77,7 +86,17 @@ class Database:
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """The rows of a query; raises UnavailableError."""
+        """The rows of a query; raises UnavailableError. A connection that the server had closed is no reason to fail."""
+        began = time.monotonic()
+        try:
+            return await self._fetch(query, *values)
+        except UnavailableError as exc:
+            found_closed = isinstance(exc.__cause__, _CLOSED)
+            if not found_closed or time.monotonic() - began > _FOUND_CLOSED_SECONDS:
+                raise
+        return await self._fetch(query, *values)
+
+    async def _fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         async with self._connection() as connection:
             rows: list[asyncpg.Record] = await self._bounded(connection, connection.fetch(query, *values))
             return rows
@@ -123,11 +142,21 @@ class Database:
 
     async def _release(self, connection: Any) -> None:
         assert self._pool is not None  # noqa: S101 it was acquired from there
+        # One that is closed by now tells nothing.
+        with suppress(asyncpg.InterfaceError):
+            if not _is_as_opened(connection):
+                connection.terminate()
         # If the connection broke after its answer, the pool drops it and opens another.
         with suppress(asyncpg.PostgresError, *UNREACHABLE):
             await self._pool.release(connection, timeout=_GRACE_SECONDS)
 
 
+def _is_as_opened(connection: Connection) -> bool:
+    """Whether the session may still do no more than it should. Its statements are ours and set nothing, so this only
+    guards against a mistake; resetting each time would be a second round trip with every request."""
+    reported = connection.get_settings()
+    return all(getattr(reported, name, value) == value for name, value in _AS_OPENED)
+
+
 async def _as_it_is(_: Connection) -> None:
-    """A request leaves nothing behind in its connection: it runs statements of ours that set nothing, in a read-only
-    transaction of its own. Resetting all the same would be a second round trip with every request."""
+    """Instead of asyncpg's own reset: see _is_as_opened."""
