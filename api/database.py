@@ -1,6 +1,7 @@
 """The api's connections: read-only by role and by setting, bounded in number and in time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -24,15 +25,14 @@ _ACQUIRE_SECONDS = 4.0
 # If a query takes this much longer than its statement_timeout, its connection is taken for dead.
 _GRACE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
-
-# What a query raises when its connection ended before it began.
-_ENDED = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
+# A server that closed a connection shows so only when it is used: this fast, and the query is asked again in another.
+_FOUND_CLOSED_SECONDS = 0.5
+_CLOSED = (
+    *(asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, asyncpg.InternalClientError),
     ConnectionError,
 )
+# What the server reports of each session, without being asked: the api's role is not a superuser, and only reads.
+_AS_OPENED = (("is_superuser", "off"), ("default_transaction_read_only", "on"))
 
 
 class Database:
@@ -86,21 +86,20 @@ class Database:
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """The rows of a query; raises UnavailableError.
+        """The rows of a query; raises UnavailableError. A connection that the server had closed is no reason to fail."""
+        began = time.monotonic()
+        try:
+            return await self._fetch(query, *values)
+        except UnavailableError as exc:
+            found_closed = isinstance(exc.__cause__, _CLOSED)
+            if not found_closed or time.monotonic() - began > _FOUND_CLOSED_SECONDS:
+                raise
+        return await self._fetch(query, *values)
 
-        A connection may have ended while it was idle, as when the server restarted; then another is asked once.
-        """
+    async def _fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         async with self._connection() as connection:
-            with suppress(*_ENDED):
-                return await self._rows(connection, query, values)
-        async with self._connection() as connection:
-            return await self._rows(connection, query, values)
-
-    async def _rows(
-        self, connection: Connection, query: str, values: tuple[Any, ...]
-    ) -> list[asyncpg.Record]:
-        rows: list[asyncpg.Record] = await self._bounded(connection, connection.fetch(query, *values))
-        return rows
+            rows: list[asyncpg.Record] = await self._bounded(connection, connection.fetch(query, *values))
+            return rows
 
     async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
         """The first row of a query, or None; raises UnavailableError."""
@@ -143,24 +142,21 @@ class Database:
 
     async def _release(self, connection: Any) -> None:
         assert self._pool is not None  # noqa: S101 it was acquired from there
+        # One that is closed by now tells nothing.
+        with suppress(asyncpg.InterfaceError):
+            if not _is_as_opened(connection):
+                connection.terminate()
         # If the connection broke after its answer, the pool drops it and opens another.
         with suppress(asyncpg.PostgresError, *UNREACHABLE):
-            if not connection.is_closed() and not _is_as_made(connection):
-                connection.terminate()
             await self._pool.release(connection, timeout=_GRACE_SECONDS)
 
 
-def _is_as_made(connection: Connection) -> bool:
-    """Whether the session still is what it was made to be, as far as the server reports without being asked: whatever
-    changes it, the connection is not used again."""
+def _is_as_opened(connection: Connection) -> bool:
+    """Whether the session may still do no more than it should. Its statements are ours and set nothing, so this only
+    guards against a mistake; resetting each time would be a second round trip with every request."""
     reported = connection.get_settings()
-    return (
-        getattr(reported, "default_transaction_read_only", "on") == "on"
-        and getattr(reported, "is_superuser", "off") == "off"
-        and not connection.is_in_transaction()
-    )
+    return all(getattr(reported, name, value) == value for name, value in _AS_OPENED)
 
 
 async def _as_it_is(_: Connection) -> None:
-    """A request leaves nothing behind in its connection: it runs statements of ours that set nothing, in a read-only
-    transaction of its own. Resetting all the same would be a second round trip with every request."""
+    """Instead of asyncpg's own reset: see _is_as_opened."""

@@ -37,7 +37,7 @@ WRITES = (
 )
 # Anybody may make tables that end with their own connection.
 PRIVILEGED = tuple(write for write in WRITES if "TEMPORARY" not in write)
-# Each of these is a request of its own; the connection is reset before the next.
+# Each of these is a request of its own; a connection that is changed is not used again.
 TRICKS = (
     "RESET ALL",
     "RESET ROLE",
