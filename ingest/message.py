@@ -89,12 +89,13 @@ class StatusReport:
 
 
 class DeadLetter:
-    """A message that cannot be stored, and why, in words for a person."""
+    """A message that cannot be stored, and why, in words for a person. `ven_id`: whose it is, if that is known."""
 
-    __slots__ = ("error",)
+    __slots__ = ("error", "ven_id")
 
-    def __init__(self, error: str) -> None:
+    def __init__(self, error: str, ven_id: str | None = None) -> None:
         self.error = error
+        self.ven_id = ven_id
 
 
 class Ignored:
@@ -209,3 +210,8 @@ class Message:
 def singly(batch: Iterable[Message]) -> list[Message]:
     """The messages of a batch, those that are arrays replaced by their parts."""
     return [part for message in batch for part in (message.parts or (message,))]
+
+
+def ven_of(content: Content) -> str | None:
+    """Whose message it is, if that is known."""
+    return None if isinstance(content, Ignored) else content.ven_id

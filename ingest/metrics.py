@@ -53,7 +53,9 @@ class Metrics:
             registry=registry,
         )
         self.dead_letters_new = Counter(
-            "ecs_ingest_dead_letters_new", "Dead letters seen for the first time", registry=registry
+            "ecs_ingest_dead_letters_new",
+            "Dead letters of a kind (topic, VEN, reason without figures) seen for the first time",
+            registry=registry,
         )
         self.truncated = Counter(
             "ecs_ingest_dead_letters_truncated", "Dead letters not kept whole", registry=registry

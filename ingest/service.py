@@ -132,7 +132,7 @@ class Service:
         try:
             message.take(self._decoder.decode(message.topic, message.payload, message.received_at))
         except DecodeError as exc:
-            message.content = DeadLetter(str(exc))
+            message.content = DeadLetter(str(exc), exc.ven_id)
         except Exception:
             log.exception("decoding_failed", topic=message.topic)
             message.content = DeadLetter("decoding failed: the log of ingest says why, at decoding_failed")

@@ -109,7 +109,7 @@ class Decoder:
             try:
                 content = self._object(kind, named, value, received_at)
             except DecodeError as exc:
-                content = DeadLetter(str(exc))
+                content = DeadLetter(str(exc), exc.ven_id)
             pieces.append(Piece(json_text.dump(value), content))
         return Several(pieces)
 
@@ -118,6 +118,7 @@ class Decoder:
     ) -> Reading | Snapshot | StatusReport:
         if not isinstance(value, dict):
             raise DecodeError("the message is not a JSON object")
+        ven_id = None
         try:
             ven_id = _ven_id(identifier("venId", value.get("venId"), slashes=False), named)
             if kind is Kind.STATUS:
@@ -133,8 +134,8 @@ class Decoder:
                 made = _reading(ven_id, ts, wire, careful.used_power(), json_text.dump(value), received_at)
                 made.loads = wire.loads or []
                 made.complete = made.lists_loads and not careful.lost_load
-        except UnusableError as exc:
-            raise DecodeError(str(exc)) from exc
+        except (UnusableError, DecodeError) as exc:
+            raise DecodeError(str(exc), ven_id) from exc
         made.flaws = _told(careful.flaws)
         return made
 

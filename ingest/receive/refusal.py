@@ -4,4 +4,9 @@ from shared.errors import EcsError
 
 
 class DecodeError(EcsError):
-    """A message that cannot be stored; the text says which field is wrong and what it may be."""
+    """A message that cannot be stored; the text says which field is wrong and what it may be. `ven_id`: whose it is, if
+    that much is known."""
+
+    def __init__(self, text: str, ven_id: str | None = None) -> None:
+        super().__init__(text)
+        self.ven_id = ven_id

@@ -1,5 +1,6 @@
 """Messages that cannot be stored: one row for the same topic and payload, with its reason."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from hashlib import sha256
@@ -12,6 +13,7 @@ from shared.db import Connection
 KEPT_PAYLOAD_BYTES = 64 * 1024
 # Of a topic, which may have 65,535 bytes in MQTT.
 KEPT_TOPIC_CHARACTERS = 1024
+_FIGURES = re.compile(r"'[^']*'|-?\d+(\.\d+)?").sub
 
 
 def fingerprint(message: Message) -> bytes:
@@ -35,26 +37,37 @@ class DeadLetterRow:
     payload: bytes
     payload_bytes: int
     error: str
+    kind_sha256: bytes
 
 
 async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -> int:
-    """Write the dead letters of a batch, inside its transaction; one row for the same message. Returns how many were
-    not seen before."""
+    """Write the dead letters of a batch, inside its transaction; one row for the same message.
+
+    Returns of how many kinds they are that were not seen before.
+    """
     rows: dict[bytes, DeadLetterRow] = {}
     for message in batch:
         if isinstance(message.content, DeadLetter):
             sha = fingerprint(message)
-            row = rows.setdefault(sha, _row(sha, message, message.content.error))
+            row = rows.setdefault(sha, _row(sha, message, message.content))
             row.times_seen += 1
             row.received_at = message.received_at
     if not rows:
         return 0
+    kinds = {row.kind_sha256 for row in rows.values()}
+    known = await connection.fetch(SQL["read_dead_letter_kinds"], list(kinds))
     ordered = [astuple(rows[sha]) for sha in sorted(rows)]
-    written = await connection.fetch(SQL["insert_dead_letters"], *columns(ordered))
-    return sum(row["times_seen"] == rows[row["message_sha256"]].times_seen for row in written)
+    await connection.execute(SQL["insert_dead_letters"], *columns(ordered))
+    return len(kinds) - len(known)
 
 
-def _row(sha: bytes, message: Message, error: str) -> DeadLetterRow:
+def _kind(message: Message, content: DeadLetter) -> bytes:
+    """What tells a kind of dead letter from others: where it comes from and what is wrong, but no figure of it."""
+    parts = (message.topic, content.ven_id or "", _FIGURES("", content.error))
+    return sha256("\0".join(parts).encode(errors="replace")).digest()
+
+
+def _row(sha: bytes, message: Message, content: DeadLetter) -> DeadLetterRow:
     """The row of a message that was not seen yet."""
     return DeadLetterRow(
         message_sha256=sha,
@@ -63,7 +76,8 @@ def _row(sha: bytes, message: Message, error: str) -> DeadLetterRow:
         topic=storable(message.topic[:KEPT_TOPIC_CHARACTERS]),
         payload=message.payload[:KEPT_PAYLOAD_BYTES],
         payload_bytes=message.size,
-        error=storable(error),
+        error=storable(content.error),
+        kind_sha256=_kind(message, content),
     )
 
 

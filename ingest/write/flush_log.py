@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest.message import DeadLetter, Message, Outcome, Reading, Snapshot, StatusReport, singly
-from ingest.receive import json_text
-from ingest.receive.payloads import MAX_ID_CHARACTERS
-from ingest.receive.refusal import DecodeError
+from ingest.message import DeadLetter, Message, Outcome, Reading, singly, ven_of
 from ingest.write.dead_letters import KEPT_TOPIC_CHARACTERS
 from ingest.write.flaws import CONFLICT_REASON, reason_of
 
@@ -21,10 +18,8 @@ class Sampled:
         """Count a message."""
         self.messages += 1
         if not self._sample:
-            content = message.content
-            named = content.ven_id if isinstance(content, Reading | Snapshot | StatusReport) else None
             topic = message.topic[:KEPT_TOPIC_CHARACTERS]
-            self._sample = {"reason": reason, "topic": topic, "ven": named or named_ven(message.payload)}
+            self._sample = {"reason": reason, "topic": topic, "ven": ven_of(message.content)}
 
     def fields(self) -> dict[str, object]:
         """For the log."""
@@ -70,13 +65,3 @@ def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:
         if outcome in (Outcome.STORED, Outcome.DEAD_LETTERED)
         for m in whole.parts or (whole,)
     )
-
-
-def named_ven(payload: bytes) -> str | None:
-    """The VEN id in a payload that may be anything, for the log; None if there is none to be found."""
-    try:
-        fields = json_text.parse(json_text.text_of(payload))
-    except (ValueError, DecodeError, RecursionError):
-        return None
-    ven_id = fields.get("venId") if isinstance(fields, dict) else None
-    return str(ven_id)[:MAX_ID_CHARACTERS] if isinstance(ven_id, str | int) and ven_id else None

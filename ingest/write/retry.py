@@ -8,7 +8,7 @@ import asyncpg
 
 from ingest.db_errors import Fault, StaleMemoryError, blame, classify
 from ingest.health import Asker, DatabaseHealth
-from ingest.message import DeadLetter, Message, Reading, singly
+from ingest.message import DeadLetter, Message, Reading, singly, ven_of
 from ingest.partitions import TooOldError
 from ingest.write.batch import Store
 from ingest.write.lane import Lane
@@ -52,7 +52,7 @@ class Retry:
             if len(batch) == 1 and batch[0].parts:
                 return [together(await self.write(lane, batch[0].parts))]
             if len(batch) == 1:
-                batch[0].content = DeadLetter(blame(exc))
+                batch[0].content = DeadLetter(blame(exc), ven_of(batch[0].content))
                 return await self.write(lane, batch)
             half = len(batch) // 2
             return await self.write(lane, batch[:half]) + await self.write(lane, batch[half:])
@@ -89,4 +89,5 @@ def _bury_old(batch: Sequence[Message], raw_from: int) -> None:
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(raw_from / 1e6))
     for message in singly(batch):
         if isinstance(message.content, Reading) and message.content.ts < raw_from:
-            message.content = DeadLetter(f"older than the raw data kept, which starts at {since}")
+            why = f"older than the raw data kept, which starts at {since}"
+            message.content = DeadLetter(why, message.content.ven_id)

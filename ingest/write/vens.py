@@ -13,8 +13,10 @@ from shared.db import Connection
 Spoken = Mapping[Message, int | None]
 
 
-# Messages of one VEN that arrive at several processes overtake each other by at most this much.
-_OVERTAKING_US = 10_000_000
+# Messages of one VEN that arrive at several processes overtake each other by at most this much; by more when one of
+# these processes was away, and the broker delivers again what that one had in hand.
+_OVERTAKING_US = 1_000_000
+_REDELIVERY_US = 10_000_000
 
 
 class Signs(NamedTuple):
@@ -99,7 +101,8 @@ def said_at(message: Message, shared: bool) -> int | None:
     ts = content.ts if isinstance(content, Reading | StatusReport) else None
     if message.retain:
         return None if ts is None else min(ts, received_at)
-    if shared and ts is not None and 0 <= received_at - ts <= _OVERTAKING_US:
+    overtaken_us = _REDELIVERY_US if message.dup else _OVERTAKING_US
+    if shared and ts is not None and 0 <= received_at - ts <= overtaken_us:
         return ts
     return received_at
 

@@ -110,7 +110,7 @@ def message(
     try:
         made.take(DECODER.decode(topic, raw, arrival))
     except DecodeError as exc:
-        made.content = DeadLetter(str(exc))
+        made.content = DeadLetter(str(exc), exc.ven_id)
     return made
 
 

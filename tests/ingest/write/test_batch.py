@@ -152,6 +152,19 @@ async def test_a_future_reading_is_latest_until_the_next_arrives(write: Writing)
     assert await write.rows(latest) == [(6, now + 60)]
 
 
+async def test_several_processes_order_what_overtook_by_its_own_time(connection: Connection) -> None:
+    writing = Writing(connection)
+    writing.store = Store("c1", Partitions(), shared=True)
+    later = status("v", "online", NOW - 0.2, received_at=NOW)
+    assert await writing(later, status("v", "offline", NOW - 0.5, received_at=NOW + 0.1, mid=2)) == [S, S]
+    assert await writing.rows("SELECT status FROM vens") == [("online",)]
+    assert await writing.rows("SELECT alive_at IS NOT NULL FROM ven_signs") == [(True,)]
+    # A will from when the VEN connected did not overtake anything.
+    await writing(status("v", "offline", NOW - 9, received_at=NOW + 0.2, mid=3))
+    assert await writing.rows("SELECT status FROM vens") == [("offline",)]
+    assert await writing.rows("SELECT alive_at IS NOT NULL FROM ven_signs") == [(False,)]
+
+
 SIGNS = (
     "SELECT extract(epoch FROM last_seen_at)::float8, extract(epoch FROM offline_at)::float8 FROM vens"
     " WHERE ven_id = 'v'"
@@ -366,14 +379,19 @@ async def test_a_load_left_out_is_not_taken_for_gone(write: Writing) -> None:
     assert await write.rows(loads) == [("a", 6)]
 
 
-async def test_a_dead_letter_is_new_once(write: Writing) -> None:
+async def test_a_kind_of_dead_letter_is_new_once(write: Writing) -> None:
+    def late(ven_id: str, age: float) -> Message:
+        return message("volttron/metering", telemetry(ven_id, NOW - age, 1))
+
     await write(
-        message("volttron/metering", b"1"),
-        message("volttron/metering", b"1"),
-        message("volttron/metering", b"2"),
+        late("v", 9e6), late("v", 8e6), message("volttron/metering", b"1"), message("volttron/metering", b"1")
     )
-    await write(message("volttron/metering", b"1"), message("ven/loads/v", b"1"))
-    assert write.store.tally.new_dead_letters == 3
+    assert write.store.tally.new_dead_letters == 2
+    # The same mistake with another time, and the same message again: no news. Another VEN, another topic: news.
+    await write(
+        late("v", 7e6), message("volttron/metering", b"1"), late("w", 7e6), message("ven/loads/v", b"1")
+    )
+    assert write.store.tally.new_dead_letters == 4
 
 
 PARTS = (

@@ -15,7 +15,7 @@ from shared.config import Database
 from tests.ingest.upkeep.support import END, START, at, network, write
 from tests.support.leader import count
 from tests.support.model import R
-from tests.support.samples import message, status
+from tests.support.samples import message, reading, status
 from tests.support.servers import as_environment, execute, free_port
 
 
@@ -51,6 +51,20 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
     assert lines["late readings"].split()[2] == "1"
     assert "ven_telemetry" in done.stdout
     assert "more than the … days of RAW_RETENTION_DAYS" in done.stdout
+
+
+async def test_status_names_flaws_conflicts_and_clocks(database: Database, tmp_path: Path) -> None:
+    connection = await db.connect(database, application="test")
+    slow = time.time() - 3600
+    await Store("t", Partitions()).write(
+        connection, [reading("slow", slow, 1.0, batterySoc="full"), reading("slow", slow, 2.0)]
+    )
+    await connection.close()
+    execute(database, "UPDATE vens SET last_seen_at = now()")
+    lines = command(tmp_path, database, "status").stdout.splitlines()
+    assert any("slow" in line and "flawed" in line and "batterySoc is a text" in line for line in lines)
+    assert any("slow" in line and "conflict" in line and "give each reading a time" in line for line in lines)
+    assert any("slow" in line and "whole hours: zone" in line and "3,600 s" in line for line in lines)
 
 
 async def test_rebuild_puts_rollups_right_and_says_what_it_did(database: Database, tmp_path: Path) -> None:
