@@ -58,10 +58,6 @@ class NetworkSource:
             self._network = await self._live.get()
         return self._network
 
-    async def _last_quarters_end(self, network: Network) -> datetime | None:
-        row = await queries.before(self._database, "network", network.now)
-        return row["bucket"] + _QUARTER if row else None
-
     async def stored(self) -> Stored:
         """The range of what is stored."""
         network = await self._now()
