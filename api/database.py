@@ -86,7 +86,7 @@ class Database:
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """The rows of a query; raises UnavailableError. That the server had closed an idle connection is no reason."""
+        """The rows of a query; raises UnavailableError. If the server had closed its connection, another is tried."""
         began = time.monotonic()
         try:
             return await self._fetch(query, *values)
