@@ -63,3 +63,22 @@ minutes AS (
     RETURNING *
 ), network AS (
     INSERT INTO network_power_5m SELECT bucket, {sums} FROM vens GROUP BY bucket
+
+-- name: stretches
+-- What `picked` changes, as whole five minutes of a VEN until $1; those that touch are one.
+INSERT INTO stretches
+SELECT ven_id, min(first), max(last)
+FROM (
+    SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY ven_id ORDER BY ts) AS number
+    FROM (
+        SELECT *, coalesce(first > max(last) OVER (PARTITION BY ven_id ORDER BY ts
+                                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), true) AS begins
+        FROM (
+            SELECT ven_id, ts, date_bin('5 minutes', ts, '1970-01-01 00:00:00+00') AS first,
+                   least(date_bin('5 minutes', ts + (SELECT max(hold) FROM holds) + interval '299.999999 seconds',
+                                  '1970-01-01 00:00:00+00'), $1::timestamptz) AS last
+            FROM picked
+        ) AS changed
+    ) AS marked
+) AS numbered
+GROUP BY ven_id, number

@@ -1,11 +1,22 @@
 -- Readings that came after their time was counted: what their VEN said is counted again from raw rows.
 
+-- name: create_work
+-- What a redo works on. picked: late readings, by VEN and time; stretches: the whole five minutes of a VEN that they
+-- change, cut off at the watermark; redone: what VENs said in them by minute, `after` false as it was counted, true with
+-- the late readings.
+CREATE TEMPORARY TABLE IF NOT EXISTS picked (ven_id text COLLATE "C", ts timestamptz) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS stretches (
+    ven_id text COLLATE "C", first timestamptz, last timestamptz
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS redone (
+    ven_id text COLLATE "C", minute timestamptz, after boolean, used_uwh bigint, shed_uwh bigint, requested_uwh bigint,
+    covered_us bigint, event_us bigint, event_id text COLLATE "C"
+) ON COMMIT DELETE ROWS
+
 -- name: pick
--- $1: how many at most -> late readings whose time is counted, of the oldest six hours, by VEN; `starts`, `ends`: the
--- whole five minutes in which they change what is counted
-SELECT l.ven_id, l.ts, date_bin('5 minutes', l.ts, '1970-01-01 00:00:00+00') AS starts,
-       least(date_bin('5 minutes', l.ts + (SELECT max(hold) FROM holds) + interval '299.999999 seconds',
-                      '1970-01-01 00:00:00+00'), s.watermark) AS ends
+-- $1: how many at most: late readings whose time is counted, of the oldest six hours, by VEN
+INSERT INTO picked
+SELECT l.ven_id, l.ts
 FROM rollup_state s
 JOIN late_readings l ON l.ts >= s.history_from AND l.ts < s.watermark
 WHERE l.ts < (
@@ -15,24 +26,21 @@ WHERE l.ts < (
 ORDER BY l.ven_id, l.ts
 LIMIT $1
 
+-- name: find_stretches
+-- $1: the watermark. Five minutes that touch are one stretch.
+{stretches}
+
+-- name: first_picked
+-- -> the earliest of the late readings, and where their stretches begin and end
+SELECT (SELECT min(ts) FROM picked) AS ts, min(first) AS first, max(last) AS last FROM stretches
+
 -- name: waiting
 -- $1: before -> how many late readings wait
 SELECT count(*) FROM late_readings WHERE ts < $1
 
--- name: create_redone
--- What VENs said by minute: `after` false: as it was counted, true: with the late readings.
-CREATE TEMPORARY TABLE IF NOT EXISTS redone (
-    ven_id text COLLATE "C", minute timestamptz, after boolean, used_uwh bigint, shed_uwh bigint, requested_uwh bigint,
-    covered_us bigint, event_us bigint, event_id text COLLATE "C"
-) ON COMMIT DELETE ROWS
-
 -- name: redo
--- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to; $4 text[], $5 timestamptz[]: the late readings
-WITH stretches AS (
-    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
-), picked AS (
-    SELECT * FROM unnest($4::text[], $5::timestamptz[]) AS u (ven_id, ts)
-), rows AS MATERIALIZED (
+-- Counts the stretches twice
+WITH rows AS MATERIALIZED (
     SELECT s.first, s.last, t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
            {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until,
            l.ven_id IS NULL AS was_counted, l.ven_id IS NULL OR p.ven_id IS NOT NULL AS is_counted
@@ -63,11 +71,10 @@ INSERT INTO redone
 SELECT ven_id, minute, after, {sums} FROM pieces GROUP BY ven_id, minute, after
 
 -- name: differing
--- $1 text[], $2, $3 timestamptz[]: stretches; $4: the watermark -> closed five minutes in which what is stored of a VEN
--- is not what was counted
+-- $1: the watermark -> closed five minutes in which what is stored of a VEN is not what was counted
 WITH keys AS (
     SELECT ven_id, generate_series(first, last - interval '1 microsecond', interval '5 minutes') AS bucket
-    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    FROM stretches
 ), counted AS (
     SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00') AS bucket, sum(used_uwh) AS used_uwh,
            sum(covered_us) AS covered_us
@@ -79,16 +86,15 @@ SELECT DISTINCT k.bucket
 FROM keys k
 LEFT JOIN counted c ON c.ven_id = k.ven_id AND c.bucket = k.bucket
 LEFT JOIN ven_power_5m r ON r.ven_id = k.ven_id AND r.bucket = k.bucket
-WHERE k.bucket + interval '5 minutes' <= $4::timestamptz
+WHERE k.bucket + interval '5 minutes' <= $1::timestamptz
   AND (coalesce(c.used_uwh, 0) <> coalesce(r.used_uwh, 0) OR coalesce(c.covered_us, 0) <> coalesce(r.covered_us, 0))
 ORDER BY 1
 
 -- name: delete_vens_5m
--- $1 text[], $2, $3 timestamptz[]: stretches; $4: the watermark
-DELETE FROM ven_power_5m r
-USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+-- $1: the watermark
+DELETE FROM ven_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
-  AND r.bucket < date_bin('5 minutes', $4::timestamptz, '1970-01-01 00:00:00+00')
+  AND r.bucket < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 
 -- name: insert_vens_5m
 -- $1: the watermark
@@ -99,23 +105,21 @@ WHERE after AND minute < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:0
 GROUP BY 1, 2
 
 -- name: delete_vens_15m
--- $1 text[], $2, $3 timestamptz[]: stretches
-DELETE FROM ven_power_15m r
-USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+DELETE FROM ven_power_15m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket > u.first - interval '15 minutes' AND r.bucket < u.last
 
 -- name: insert_vens_15m
--- $1 text[], $2, $3 timestamptz[]: stretches; $4: the watermark
+-- $1: the watermark
 WITH keys AS (
     SELECT DISTINCT ven_id, generate_series(date_bin('15 minutes', first, '1970-01-01 00:00:00+00'),
                                             last - interval '1 microsecond', interval '15 minutes') AS starts
-    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    FROM stretches
 )
 INSERT INTO ven_power_15m
 SELECT r.ven_id, k.starts, {sums}
 FROM keys k
 JOIN ven_power_5m r ON r.ven_id = k.ven_id AND r.bucket >= k.starts AND r.bucket < k.starts + interval '15 minutes'
-WHERE k.starts + interval '15 minutes' <= $4::timestamptz
+WHERE k.starts + interval '15 minutes' <= $1::timestamptz
 GROUP BY r.ven_id, k.starts
 
 -- name: add_difference
@@ -130,12 +134,10 @@ HAVING bool_or(after)
 ON CONFLICT (bucket) DO UPDATE SET {add_to_network}
 
 -- name: forget
--- $1 text[], $2 timestamptz[]: late readings that are counted now
-DELETE FROM late_readings l USING unnest($1::text[], $2::timestamptz[]) AS u (ven_id, ts)
-WHERE l.ven_id = u.ven_id AND l.ts = u.ts
+DELETE FROM late_readings l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts
 
 -- name: reopen
--- $1: the watermark; $2 text[]: VENs whose stretch reaches it
+-- $1: the watermark: of VENs whose stretch reaches it
 INSERT INTO ven_open (ven_id, ts, until, used_kw, shed_kw, requested_kw, upto, bucket,
                       used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id)
 SELECT DISTINCT ON (t.ven_id) t.ven_id, t.ts, t.ts + h.hold, t.used_power_kw, t.shed_power_kw, {requested},
@@ -150,7 +152,7 @@ LEFT JOIN (
     WHERE after AND minute >= {five_minutes}
     GROUP BY ven_id
 ) AS r ON r.ven_id = t.ven_id
-WHERE t.ven_id = ANY ($2::text[]) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
+WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
   AND NOT EXISTS (SELECT 1 FROM late_readings l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ORDER BY t.ven_id, t.ts DESC
 ON CONFLICT (ven_id) DO UPDATE SET

@@ -22,6 +22,8 @@ log = get_logger(__name__)
 SQL = load_blocks(Path(__file__).with_name("leader.sql"), FRAGMENTS)
 # Late readings and older history wait when the next tick is due.
 _TURN_SECONDS = 4.0
+# A swarm of late readings is worked off beside what comes live: it takes a fifth of the time of a core.
+_REDO_SECONDS = 1.0
 # From one tick to the next: longer where a tick is dear, as half its cost is by VEN, not by reading.
 _LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 5.0, 30.0
 _PAUSE_FOR_COST = 80.0
@@ -66,7 +68,7 @@ class Leader:
         cost = time.monotonic() - began
         self._metrics.tick_seconds.observe(cost)
         self._horizon.learn(await connection.fetchval(SQL["just_late"], _JUST_LATE), counted)
-        while time.monotonic() - began < _TURN_SECONDS and await late.redo(connection):
+        while time.monotonic() - began < cost + _REDO_SECONDS and await late.redo(connection):
             pass
         while time.monotonic() - began < _TURN_SECONDS and await self._backfill.step(connection):
             pass
@@ -82,7 +84,8 @@ class Leader:
         began = time.monotonic()
         while await self._load_counter.step(connection):
             pass
-        while time.monotonic() - began < _TURN_SECONDS and await loads.redo(connection):
+        counted = time.monotonic()
+        while time.monotonic() - counted < _REDO_SECONDS and await loads.redo(connection):
             pass
         while time.monotonic() - began < _TURN_SECONDS and await self._loads_backfill.step(connection):
             pass

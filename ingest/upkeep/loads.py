@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingest.upkeep.alone import alone
 from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, QUARTER, SHARED, floor, months
-from ingest.upkeep.late import LATE_A_STEP, stretches
+from ingest.upkeep.late import LATE_A_STEP, create_work, find_stretches
 from ingest.upkeep.recount import aligned
 from ingest.upkeep.tick import Pace, read_state
 from shared.advisory_locks import COUNTING_LOADS
@@ -56,24 +56,18 @@ async def _count(connection: Connection, start: datetime, end: datetime) -> None
 
 async def redo(connection: Connection, limit: int = LATE_A_STEP) -> int:
     """Count the oldest late lists, in one transaction; returns how many."""
+    await create_work(connection)
     async with alone(connection, COUNTING_LOADS):
-        late = await connection.fetch(SQL["pick"], limit)
-        if late:
+        picked = int((await connection.execute(SQL["pick"], limit)).split()[-1])
+        if picked:
             watermark = (await read_state(connection))["loads_watermark"]
-            changed = stretches(late)
-            await connection.execute(
-                SQL["forget"], [row["ven_id"] for row in late], [row["ts"] for row in late]
-            )
-            for each in changed:
-                await _make_months(connection, each.first, each.last)
-            where = [list(column) for column in zip(*changed, strict=True)]
-            await connection.execute(SQL["delete_stretches"], *where)
-            await connection.execute(SQL["count_stretches"], *where)
-            await connection.execute(SQL["quarters_of_stretches"], *where, watermark)
-            await connection.execute(
-                SQL["reopen"], watermark, sorted({each.ven_id for each in changed if each.last == watermark})
-            )
-    return len(late)
+            await find_stretches(connection, watermark)
+            await connection.execute(SQL["forget"])
+            await connection.execute(SQL["delete_stretches"])
+            await connection.execute(SQL["count_stretches"])
+            await connection.execute(SQL["quarters_of_stretches"], watermark)
+            await connection.execute(SQL["reopen"], watermark)
+    return picked
 
 
 async def recount(connection: Connection, start: datetime, end: datetime, watermark: datetime) -> None:

@@ -65,10 +65,9 @@ SELECT ven_id, load_id, {quarter}, {load_sums} FROM load_power_5m WHERE bucket >
 UPDATE rollup_state SET loads_watermark = $2 WHERE loads_watermark = $1
 
 -- name: pick
--- $1: how many at most -> late lists whose time is counted, of the oldest six hours, by VEN; as of late readings
-SELECT l.ven_id, l.ts, date_bin('5 minutes', l.ts, '1970-01-01 00:00:00+00') AS starts,
-       least(date_bin('5 minutes', l.ts + (SELECT max(hold) FROM holds) + interval '299.999999 seconds',
-                      '1970-01-01 00:00:00+00'), s.loads_watermark) AS ends
+-- $1: how many at most: late lists whose time is counted, of the oldest six hours, by VEN; as of late readings
+INSERT INTO picked
+SELECT l.ven_id, l.ts
 FROM rollup_state s
 JOIN late_lists l ON l.ts >= s.loads_history_from AND l.ts < s.loads_watermark
 WHERE l.ts < (
@@ -79,52 +78,47 @@ ORDER BY l.ven_id, l.ts
 LIMIT $1
 
 -- name: forget
--- $1 text[], $2 timestamptz[]: late lists that are counted now
-DELETE FROM late_lists l USING unnest($1::text[], $2::timestamptz[]) AS u (ven_id, ts)
-WHERE l.ven_id = u.ven_id AND l.ts = u.ts
+DELETE FROM late_lists l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts
 
 -- name: delete_stretches
--- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to
 WITH quarters AS (
-    DELETE FROM load_power_15m r
-    USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    DELETE FROM load_power_15m r USING stretches u
     WHERE r.ven_id = u.ven_id AND r.bucket > u.first - interval '15 minutes' AND r.bucket < u.last
 )
-DELETE FROM load_power_5m r
-USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+DELETE FROM load_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
 -- name: count_stretches
--- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to. What is noted as late is left to be redone.
+-- What is noted as late is left to be redone.
 WITH lists AS (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last
-    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    FROM stretches u
     JOIN ven_telemetry t ON t.ven_id = u.ven_id AND t.ts >= u.first - (SELECT max(hold) FROM holds) AND t.ts < u.last
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {pieces}
 
 -- name: quarters_of_stretches
--- $1 text[], $2, $3 timestamptz[]: stretches of a VEN, from, to; $4: the watermark of loads
+-- $1: the watermark of loads
 WITH keys AS (
     SELECT DISTINCT ven_id, generate_series(date_bin('15 minutes', first, '1970-01-01 00:00:00+00'),
                                             last - interval '1 microsecond', interval '15 minutes') AS starts
-    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS u (ven_id, first, last)
+    FROM stretches
 )
 INSERT INTO load_power_15m
 SELECT r.ven_id, r.load_id, k.starts, {load_sums}
 FROM keys k
 JOIN load_power_5m r ON r.ven_id = k.ven_id AND r.bucket >= k.starts AND r.bucket < k.starts + interval '15 minutes'
-WHERE k.starts + interval '15 minutes' <= $4::timestamptz
+WHERE k.starts + interval '15 minutes' <= $1::timestamptz
 GROUP BY r.ven_id, r.load_id, k.starts
 
 -- name: reopen
--- $1: the watermark of loads; $2 text[]: VENs whose stretch reaches it
+-- $1: the watermark of loads: of VENs whose stretch reaches it
 INSERT INTO loads_open
 SELECT t.ven_id, max(t.ts), max(t.ts + h.hold)
 FROM ven_telemetry t
 JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-WHERE t.ven_id = ANY ($2::text[]) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
+WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
   AND t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 GROUP BY t.ven_id
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until

@@ -232,8 +232,9 @@ async def _note_late(connection: Connection, stored: set[Reading], given_loads: 
     raw_from = await connection.fetchval(PARTITIONS_SQL["raw_from"])
     if raw_from is not None and any(reading.ts < raw_from for reading in new):
         raise TooOldError(raw_from)
-    late = sorted((r.ven_id, r.ts) for r in stored if r.ts < closing)
-    lists = sorted((r.ven_id, r.ts) for r in new if r.lists_loads and r.ts < closing)
-    for name, keys in (("note_late_readings", late), ("note_late_lists", lists)):
-        if keys:
-            await connection.execute(SQL[name], *columns(keys))
+    late = sorted((r.ven_id, r.ts, r.lists_loads) for r in stored if r.ts < closing)
+    lists = sorted((r.ven_id, r.ts) for r in given_loads if r.ts < closing)
+    if late:
+        await connection.execute(SQL["note_late_readings"], *columns(late))
+    if lists:
+        await connection.execute(SQL["note_late_lists"], *columns(lists))

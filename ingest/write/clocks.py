@@ -1,7 +1,6 @@
 """How far the clocks of VENs are off: the time from what a reading says to its arrival, seen over several."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.clocks import OFF_SECONDS
@@ -17,7 +16,19 @@ class _Clock:
     ts: int
     received: int
     paced: bool = False
-    late: deque[float] = field(default_factory=lambda: deque(maxlen=_READINGS))
+    late: list[float] = field(default_factory=list)
+    offset: float = 0.0
+    settled: bool = False
+
+    def note(self, late: float) -> None:
+        """Take the median of each few readings; of those there are until the first few are complete."""
+        self.late.append(late)
+        complete = len(self.late) == _READINGS
+        if complete or not self.settled:
+            self.offset = _median(self.late)
+        if complete:
+            self.settled = True
+            self.late.clear()
 
 
 class Clocks:
@@ -42,18 +53,17 @@ class Clocks:
             paced = _at_pace(ts - clock.ts, received - clock.received)
             clock.ts, clock.received = ts, received
         if paced and not clock.paced:
-            clock.paced = True
+            clock.paced, clock.settled = True, False
             clock.late.clear()
         if paced or not clock.paced:
-            clock.late.append(late)
-        return late if paced else None, _median(clock.late)
+            clock.note(late)
+        return late if paced else None, clock.offset
 
     def off(self) -> Iterator[tuple[str, float]]:
         """VENs whose clock is wrong, and by how many s."""
         for ven_id, clock in self._clocks.items():
-            offset = _median(clock.late)
-            if abs(offset) >= OFF_SECONDS:
-                yield ven_id, offset
+            if abs(clock.offset) >= OFF_SECONDS:
+                yield ven_id, clock.offset
 
     def _add(self, ven_id: str, clock: _Clock) -> _Clock:
         if len(self._clocks) >= _VENS:
@@ -67,7 +77,7 @@ def _at_pace(measured: int, arrived: int) -> bool:
     return 0 < measured <= 2 * arrived and arrived <= 2 * measured + _JITTER_US
 
 
-def _median(values: Iterable[float]) -> float:
-    """The higher one of two in the middle. statistics.median takes longer, and this is for each VEN of a batch."""
+def _median(values: list[float]) -> float:
+    """The higher one of two in the middle. statistics.median takes longer, and this is for many VENs of a batch."""
     ordered = sorted(values)
     return ordered[len(ordered) // 2]

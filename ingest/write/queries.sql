@@ -202,13 +202,17 @@ RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
 SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
 
 -- name: note_late_readings
--- $1 text[], $2 bigint[]: readings whose time was counted before they came
-INSERT INTO late_readings (ven_id, ts)
-SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond'
-FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
+-- $1 text[], $2 bigint[]: readings whose time was counted before they came; $3 boolean[]: whether they list loads
+WITH late AS (
+    SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond' AS ts, u.lists_loads
+    FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS u (ven_id, ts, lists_loads)
+), lists AS (
+    INSERT INTO late_lists (ven_id, ts) SELECT ven_id, ts FROM late WHERE lists_loads
+)
+INSERT INTO late_readings (ven_id, ts) SELECT ven_id, ts FROM late
 
 -- name: note_late_lists
--- $1 text[], $2 bigint[]: readings whose list of loads came when its time was counted
+-- $1 text[], $2 bigint[]: readings that are counted, and whose list of loads came after its time was
 INSERT INTO late_lists (ven_id, ts)
 SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond'
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)

@@ -55,7 +55,7 @@ def _by_file(text: str) -> list[tuple[str, float]]:
     for line in text.splitlines():
         stack, count = line.rsplit(" ", 1)
         if "_worker (concurrent" not in stack:
-            files = re.findall(r"\((ingest/\w+\.py)", stack)
+            files = re.findall(r"\((ingest/[\w/]+\.py)", stack)
             times[files[-1].replace("ingest/__main__.py", "event loop")] += int(count)
     whole = sum(times.values())
     return [(name, 100 * count / whole) for name, count in times.most_common()]
