@@ -12,10 +12,15 @@ def require_free(host: str, port: int, remedy: str) -> None:
     listen(host, port, remedy).close()
 
 
+def local(host: str) -> str:
+    """The address by which this machine reaches a server that listens on `host`."""
+    return _ANY.get(host, host)
+
+
 def accepts(host: str, port: int) -> bool:
     """Whether something accepts connections there now; for a server on every address, loopback is tried."""
     try:
-        socket.create_connection((_ANY.get(host, host), port), timeout=1).close()
+        socket.create_connection((local(host), port), timeout=1).close()
     except OSError:
         return False
     return True

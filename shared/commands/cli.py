@@ -9,7 +9,7 @@ from pathlib import Path
 from shared import installation, logs
 from shared.commands import program, status, up
 from shared.commands.migrate import migrate
-from shared.config import Dashboard, Database, Log, environment, read
+from shared.config import Dashboard, Database, Ingest, Log, environment, read
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 
 _PROGRAM = "ecs-backend"
@@ -56,7 +56,7 @@ def _migrate(rollback: int) -> int:
 
 def _status() -> int:
     env = environment()
-    status.show(read(Database, env), read(Dashboard, env))
+    status.show(read(Database, env), read(Dashboard, env), read(Ingest, env))
     return 0
 
 

@@ -1,5 +1,7 @@
-"""`ecs-backend status`: what the database holds and how far rollups are, for a person."""
+"""`ecs-backend status`: what the database holds and how far it is counted, for a person."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +10,25 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.clocks import OFF_SECONDS, clock_fault
-from shared.config import Dashboard, Database
+from shared.commands.ingest_figures import figures
+from shared.config import Dashboard, Database, Ingest
 from shared.db import libpq_arguments
 from shared.db_errors import MIGRATE
 from shared.errors import StartupError
 from shared.sql import load_blocks
 
 _SQL = load_blocks(Path(__file__).with_name("status.sql"))
+# A reading should speak a little longer than the VEN's next takes to come.
+_SLACK_SECONDS = 60
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def show(settings: Database, dashboard: Dashboard) -> None:
+def show(settings: Database, dashboard: Dashboard, ingest: Ingest) -> None:
     """Print it; StartupError when the database cannot be asked."""
     console = Console()
     try:
         with psycopg.connect(**libpq_arguments(settings)) as connection:
-            _show(console, connection, dashboard)
+            _show(console, connection, dashboard, figures(ingest))
     except psycopg.errors.UndefinedTable as exc:
         raise StartupError(MIGRATE) from exc
     except psycopg.OperationalError as exc:
@@ -31,20 +36,46 @@ def show(settings: Database, dashboard: Dashboard) -> None:
         raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}: {why}") from exc
 
 
-def _show(console: Console, connection: psycopg.Connection[Any], dashboard: Dashboard) -> None:
+def _show(
+    console: Console,
+    connection: psycopg.Connection[Any],
+    dashboard: Dashboard,
+    of_ingest: Mapping[str, float],
+) -> None:
     connection.execute("SET TIME ZONE 'UTC'")
     silent = {"silent": dashboard.ven_offline_after}
     online, vens = connection.execute(_SQL["vens"], silent).fetchone() or (0, 0)
     watermark, lag, raw_from, late = connection.execute(_SQL["rollups"]).fetchone() or (None, None, None, 0)
     console.print(f"VENs           {online} online, {vens - online} offline, {vens} in all")
     console.print(f"counted up to  {_time(watermark)}" + (f" ({lag} ago)" if lag else ""))
+    console.print(f"a tick takes   {_tick(of_ingest)}")
     console.print(f"late readings  {late} wait to be counted")
     console.print(f"raw rows from  {_time(raw_from) if raw_from else 'the first on'}")
+    for line in _slow_reporters(connection):
+        console.print(f"slow reporters {line}")
     console.print(_tables(connection))
     console.print(_dead_letters(connection))
     for table in (_flaws(connection), _clocks(connection)):
         if table.rows:
             console.print(table)
+
+
+def _tick(of_ingest: Mapping[str, float]) -> str:
+    """What a tick costs, of the ingest that runs here."""
+    ticks = of_ingest.get("ecs_rollup_tick_seconds_count", 0)
+    if not ticks:
+        return "unknown: no ingest that counts answers on INGEST_HTTP_HOST and INGEST_HTTP_PORT"
+    return f"{1000 * of_ingest['ecs_rollup_tick_seconds_sum'] / ticks:.0f} ms (mean of {ticks:,.0f})"
+
+
+def _slow_reporters(connection: psycopg.Connection[Any]) -> list[str]:
+    """A line if VENs usually report less often than a reading speaks: they are offline, and not counted, in between."""
+    vens, every, longest = connection.execute(_SQL["slow_reporters"]).fetchone() or (0, None, None)
+    if every is None or longest is None:
+        return []
+    needed = math.ceil(longest.total_seconds()) + _SLACK_SECONDS
+    minutes = round(every.total_seconds() / 60)
+    return [f"{vens} VENs report every {minutes} min; raise VEN_OFFLINE_AFTER to {needed}"]
 
 
 def _tables(connection: psycopg.Connection[Any]) -> Table:

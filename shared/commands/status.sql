@@ -25,6 +25,29 @@ SELECT CASE WHEN isfinite(watermark) THEN watermark END,
        (SELECT count(*) FROM late_readings)
 FROM rollup_state
 
+-- name: slow_reporters
+-- -> how many VENs usually report less often than a reading speaks (by the median of their last few readings), how often
+-- these do, and the longest of these intervals
+WITH usual AS (
+    SELECT v.ven_id, (
+        SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY later - ts)
+        FROM (
+            SELECT ts, lead(ts) OVER (ORDER BY ts) AS later
+            FROM (
+                SELECT ts FROM ven_telemetry
+                WHERE ven_id = v.ven_id AND ts > now() - interval '2 days'
+                ORDER BY ts DESC LIMIT 6
+            ) AS latest
+        ) AS pairs
+        WHERE later IS NOT NULL
+        HAVING count(*) >= 3
+    ) AS every
+    FROM vens v
+)
+SELECT count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY every), max(every)
+FROM usual
+WHERE every > (SELECT hold FROM holds ORDER BY since DESC LIMIT 1)
+
 -- name: dead_letters
 -- → messages and letters by reason, the most frequent first; numbers and quoted words of a reason left out
 SELECT regexp_replace(error, '''[^'']*''|-?\d+(\.\d+)?', '…', 'g') AS reason,

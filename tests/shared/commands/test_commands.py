@@ -53,6 +53,19 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
     assert "more than the … days of RAW_RETENTION_DAYS" in done.stdout
 
 
+async def test_status_names_slow_reporters_and_what_would_be_right(
+    database: Database, tmp_path: Path
+) -> None:
+    connection = await db.connect(database, application="test")
+    seldom = [R(v, START + 1800 * n, 1.0) for n in range(4) for v in ("s", "t")]
+    await write(connection, *seldom, *(R("often", START + 300 * n, 1.0) for n in range(6)))
+    await connection.close()
+    done = command(tmp_path, database, "status")
+    assert done.returncode == 0, done.stderr
+    assert "2 VENs report every 30 min; raise VEN_OFFLINE_AFTER to 1860" in done.stdout
+    assert "a tick takes   unknown" in done.stdout
+
+
 async def test_status_names_flaws_conflicts_and_clocks(database: Database, tmp_path: Path) -> None:
     connection = await db.connect(database, application="test")
     slow = time.time() - 3600
