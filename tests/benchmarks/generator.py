@@ -34,7 +34,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="messages/s; 0: as fast as it goes")
     parser.add_argument("--dead", type=float, default=0.0, help="part of the messages that cannot be stored")
     parser.add_argument("--duplicates", type=float, default=0.0, help="part of the messages sent twice")
-    parser.add_argument("--late", type=float, default=0.0, help="s that every time lies in the past")
+    parser.add_argument("--late", type=float, default=0.0, help="s that times lie in the past")
+    parser.add_argument(
+        "--late-part", type=float, default=1.0, help="of how many VENs; the others are on time"
+    )
     parser.add_argument("--prefix", default="bench")
     options = parser.parse_args()
     random.seed(1)
@@ -100,10 +103,12 @@ def _packets(templates: list[Template], options: argparse.Namespace) -> Iterator
     dead_every = round(1 / options.dead) if options.dead else 0
     again_every = round(1 / options.duplicates) if options.duplicates else 0
     head, before, after = templates[0]
-    ts, late = _TS, options.late
+    ts = _TS
+    late_vens = round(options.late_part * len(templates))
     for n in itertools.count():
         if not again_every or n % again_every or not n:
             head, before, after = templates[n % len(templates)]
+            late = options.late if n % len(templates) < late_vens else 0.0
             # The time that stands in the template is in 2001: older than anything that is stored.
             ts = _TS if dead_every and n % dead_every == 0 else b"%013d" % ((time.time() - late) * 1000)
         yield b"".join((head, (n % 65535 + 1).to_bytes(2, "big"), before, ts, after))

@@ -78,6 +78,7 @@ SCENARIOS = [
     Scenario("dead letters 1 %", arguments=["--dead", "0.01"]),
     Scenario("duplicates 5 %", arguments=["--duplicates", "0.05"]),
     Scenario("an hour late", arguments=["--late", "3600"]),
+    Scenario("10 % of clocks a minute slow", arguments=["--late", "60", "--late-part", "0.1"]),
 ]
 
 
