@@ -24,21 +24,26 @@ _HOUR = timedelta(hours=1)
 
 
 async def network(request: Request) -> Response:
-    """GET /api/stats/network/history."""
-    return await _answer(request, NetworkSource(service(request, Database), service(request, Live)))
+    """GET /api/stats/network/history: one answer for all who ask the same while the network's figures are shared."""
+    live = service(request, Live)
+    await live.get()
+    answers, asked = live.answers, f"{request.url.query} {request.headers.get('accept', '')}"
+    if asked not in answers:
+        answers[asked] = await _answer(request, NetworkSource(service(request, Database), live))
+    return tagged(request, answers[asked])
 
 
 async def ven(request: Request) -> Response:
     """GET /api/vens/{venId}/history."""
     database, bounds = service(request, Database), service(request, Totals).bounds.get
-    return await _answer(request, VenSource(database, bounds, request.path_params["venId"]))
+    return tagged(request, await _answer(request, VenSource(database, bounds, request.path_params["venId"])))
 
 
 async def load(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}/history."""
     database, bounds = service(request, Database), service(request, Totals).bounds.get
     ids = request.path_params["venId"], request.path_params["loadId"]
-    return await _answer(request, LoadSource(database, bounds, *ids))
+    return tagged(request, await _answer(request, LoadSource(database, bounds, *ids)))
 
 
 async def _answer(request: Request, source: Source) -> Response:
@@ -62,7 +67,7 @@ async def _answer(request: Request, source: Source) -> Response:
             before = await _before(params, source, limits, buckets, found)
             found = _filled(params, stored, buckets, found, before)
     granularity = buckets.granularity if buckets else params.granularity or DEFAULTS[0]
-    return tagged(request, _encode(params, found, granularity.text))
+    return _encode(params, found, granularity.text)
 
 
 def _check_timezone(params: HistoryParams) -> None:

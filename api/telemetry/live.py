@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from starlette.responses import Response
 
 from api.database import Database
 from api.telemetry import queries
@@ -28,12 +29,13 @@ class Network(Struct, frozen=True):
 
 
 class Live(Shared[Network]):
-    """Computes it. `day_zone`: where today begins at midnight."""
+    """Computes it. `day_zone`: where today begins at midnight; `answers`: what was answered at its present moment."""
 
     def __init__(self, database: Database, day_zone: ZoneInfo) -> None:
         super().__init__(self._read)
         self._database = database
         self._day_zone = day_zone
+        self.answers: dict[str, Response] = {}
 
     async def _read(self) -> Network:
         local = datetime.now(UTC).astimezone(self._day_zone)
@@ -41,6 +43,7 @@ class Live(Shared[Network]):
         rows = await queries.network_live(self._database, midnight)
         if not rows:
             raise UnavailableError("the database's schema is missing or old: run `ecs-backend migrate`")
+        self.answers = {}
         minutes = [
             (row["bucket"], sums(row)) for row in rows if row["bucket"] is not None and row["covered_us"]
         ]

@@ -4,12 +4,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.database import Database
-from api.telemetry import queries
 from api.telemetry.live import Live
 from api.telemetry.points import kilowatt_hours
 from api.telemetry.totals import Totals
-from api.web.errors import UnavailableError
 from api.web.etag import tagged
 from api.web.figures import rounded, rounded_or_none
 from api.web.lookup import service
@@ -42,9 +39,7 @@ class LoadTypeStats(Struct, frozen=True, rename="camel"):
 async def network(request: Request) -> Response:
     """GET /api/stats/network."""
     totals = service(request, Totals)
-    fleet = await queries.fleet(service(request, Database), totals.offline_after)
-    if fleet is None:
-        raise UnavailableError("the database gave no figures")
+    fleet = await totals.fleet.get()
     loads = await totals.loads.get()
     stats = NetworkStats(
         ven_count=fleet["vens"],

@@ -30,12 +30,20 @@ class Totals:
     def __init__(self, database: Database, offline_after: timedelta) -> None:
         self._database = database
         self.offline_after = offline_after
+        self.fleet = Shared(self._fleet)
         self.loads = Shared(self._loads)
         self.bounds = Shared(self._bounds, fresh=_BOUNDS_SECONDS, tolerated=0)
 
     async def close(self) -> None:
         """Give up what is computed in the background."""
+        await self.fleet.close()
         await self.loads.close()
+
+    async def _fleet(self) -> Row:
+        row = await queries.fleet(self._database, self.offline_after)
+        if row is None:
+            raise UnavailableError("the database gave no figures")
+        return row
 
     async def _loads(self) -> list[LoadTotals]:
         rows = await queries.load_totals(self._database, self.offline_after)

@@ -246,4 +246,4 @@ def shared_results(app: Starlette) -> list[Shared[Any]]:
     """What requests share in an api."""
     services: Services = app.state.services
     totals = services.get(Totals)
-    return [services.get(Live), totals.loads, totals.bounds]
+    return [services.get(Live), totals.fleet, totals.loads, totals.bounds]
