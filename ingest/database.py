@@ -24,9 +24,9 @@ COUNTING_PLANNER = {
     "enable_mergejoin": "off",
     "enable_incremental_sort": "off",
 }
-# A statement that takes longer is given up: the server may be gone. A rollup of an hour of a large fleet takes long.
+# A statement that takes longer is given up: the server may be gone. A leap over hours of a large fleet takes long.
 _WRITE_SECONDS = 60
-_ROLLUP_SECONDS = 300
+_COUNT_SECONDS = 300
 _LOCK_TIMEOUT = {"lock_timeout": "5s"}
 
 
@@ -46,7 +46,7 @@ async def leader_connection(settings: Database) -> Connection:
         settings,
         application="ecs-ingest-leader",
         server_settings={**_SESSION, **_LOCK_TIMEOUT, **COUNTING_PLANNER},
-        command_timeout=_ROLLUP_SECONDS,
+        command_timeout=_COUNT_SECONDS,
     )
 
 
@@ -56,7 +56,7 @@ async def rebuild_connection(settings: Database) -> Connection:
         settings,
         application="ecs-rebuild",
         server_settings={**_SESSION, **COUNTING_PLANNER},
-        command_timeout=_ROLLUP_SECONDS,
+        command_timeout=_COUNT_SECONDS,
     )
 
 

@@ -85,7 +85,12 @@ class Metrics:
         self.rollup_lag = Gauge(
             "ecs_rollup_lag_seconds", "How far the watermark is behind the clock", registry=registry
         )
-        self.rollup_dirty = Gauge(
+        self.loads_lag = Gauge(
+            "ecs_rollup_loads_lag_seconds",
+            "How far the watermark of loads is behind the clock",
+            registry=registry,
+        )
+        self.late_waiting = Gauge(
             "ecs_rollup_dirty_buckets",
             "Late readings and lists of loads that wait to be counted",
             registry=registry,

@@ -12,7 +12,7 @@ DAY_US = 86_400_000_000
 
 
 class TooOldError(Exception):
-    """Readings from before `raw_from` (µs since the epoch): their days are rolled up and dropped."""
+    """Readings from before `raw_from` (µs since the epoch): their days are counted and dropped."""
 
     def __init__(self, raw_from: int) -> None:
         super().__init__(raw_from)

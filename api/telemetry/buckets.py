@@ -16,8 +16,6 @@ MAX_POINTS = 11_000
 DEFAULTS = tuple(parse_granularity(text) for text in ("5m", "15m", "1h", "6h", "1d", "1w", "1mo"))
 # What it names when the one given does not fit.
 _SUGGESTIONS = tuple(parse_granularity(text) for text in ("1s", "5s", "10s", "15s", "30s", "1m")) + DEFAULTS
-# Widths of rollup tiers in s, the widest first.
-TIERS = (900, 300, 60)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -16,7 +16,12 @@ _QUERIES = Path(__file__).with_name("queries.sql")
 SQL = load_blocks(_QUERIES, load_blocks(_QUERIES))
 
 
-def _tiers(block: str, table: str, **fragments: str) -> dict[int, str]:
+# Widths in s of the tiers that have rows of it, the widest first.
+NETWORK_WIDTHS = (900, 300, 60)
+VEN_WIDTHS = (900, 300)
+
+
+def _tiers(block: str, table: str, widths: tuple[int, ...], **fragments: str) -> dict[int, str]:
     """A history for each tier that has rows of `table`, by its width in s."""
     return {
         width: compose(
@@ -28,7 +33,7 @@ def _tiers(block: str, table: str, **fragments: str) -> dict[int, str]:
                 "base": f"interval '{width} seconds'",
             },
         )
-        for width in (900, 300, 60)
+        for width in widths
     }
 
 
@@ -36,9 +41,9 @@ def _raw(block: str) -> str:
     return compose(_HISTORY[block], {**_HISTORY, "base": "$3::interval"})
 
 
-VEN_TIERS = _tiers("ven_tier", "ven_power", late="late_readings", watermark="watermark")
-LOAD_TIERS = _tiers("load_tier", "load_power", late="late_lists", watermark="loads_watermark")
-NETWORK_TIERS = _tiers("network_tier", "network_power")
+VEN_TIERS = _tiers("ven_tier", "ven_power", VEN_WIDTHS, late="late_readings", watermark="watermark")
+LOAD_TIERS = _tiers("load_tier", "load_power", VEN_WIDTHS, late="late_lists", watermark="loads_watermark")
+NETWORK_TIERS = _tiers("network_tier", "network_power", NETWORK_WIDTHS)
 VEN_RAW, LOAD_RAW, NETWORK_RAW = _raw("ven_raw"), _raw("load_raw"), _raw("network_raw")
 BEFORE = {of: _HISTORY[f"{of}_before"] for of in ("network", "ven", "load")}
 NETWORK_LIVE = compose(_HISTORY["network_live"], {**_HISTORY, "base": "interval '1 minute'"})

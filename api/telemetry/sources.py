@@ -74,7 +74,7 @@ class NetworkSource:
         network = await self._now()
         fine = network.fine_from
         return Limits(
-            (900, 300, 60),
+            queries.NETWORK_WIDTHS,
             _NETWORK_RAW_HOURS,
             {900: network.coarse_from, 300: fine, 60: fine, None: network.raw_from},
         )
@@ -183,7 +183,9 @@ class LoadSource:
 
 
 def _limits(row: Row, coarse: str) -> Limits:
-    return Limits((900, 300), _RAW_HOURS, {900: row[coarse], 300: row["fine_from"], None: row["raw_from"]})
+    return Limits(
+        queries.VEN_WIDTHS, _RAW_HOURS, {900: row[coarse], 300: row["fine_from"], None: row["raw_from"]}
+    )
 
 
 def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:

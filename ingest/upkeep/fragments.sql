@@ -79,6 +79,6 @@ FROM (
                                   '1970-01-01 00:00:00+00'), $1::timestamptz) AS last
             FROM picked
         ) AS changed
-    ) AS marked
+    ) AS parted
 ) AS numbered
 GROUP BY ven_id, number

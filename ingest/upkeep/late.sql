@@ -2,8 +2,8 @@
 
 -- name: create_work
 -- What a redo works on. picked: late readings, by VEN and time; stretches: the whole five minutes of a VEN that they
--- change, cut off at the watermark; redone: what VENs said in them by minute, `after` false as it was counted, true with
--- the late readings.
+-- change, cut off at the watermark; redone: what VENs said in them by minute, `after` false as it was counted, true
+-- with the late readings.
 CREATE TEMPORARY TABLE IF NOT EXISTS picked (ven_id text COLLATE "C", ts timestamptz) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS stretches (
     ven_id text COLLATE "C", first timestamptz, last timestamptz
@@ -33,10 +33,6 @@ LIMIT $1
 -- name: first_picked
 -- -> the earliest of the late readings, and where their stretches begin and end
 SELECT (SELECT min(ts) FROM picked) AS ts, min(first) AS first, max(last) AS last FROM stretches
-
--- name: waiting
--- $1: before -> how many late readings wait
-SELECT count(*) FROM late_readings WHERE ts < $1
 
 -- name: redo
 -- Counts the stretches twice
@@ -152,7 +148,8 @@ LEFT JOIN (
     WHERE after AND minute >= {five_minutes}
     GROUP BY ven_id
 ) AS r ON r.ven_id = t.ven_id
-WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
+WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz)
+  AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
   AND NOT EXISTS (SELECT 1 FROM late_readings l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ORDER BY t.ven_id, t.ts DESC
 ON CONFLICT (ven_id) DO UPDATE SET

@@ -23,14 +23,23 @@ Work = Callable[[Connection], Awaitable[float]]
 
 
 class Lead:
-    """Does `work` again and again, if this process leads."""
+    """Does `work` again and again, if this process leads; `look` in every process."""
 
-    def __init__(self, job: str, lock: int, settings: Database, health: DatabaseHealth, work: Work) -> None:
+    def __init__(
+        self,
+        job: str,
+        lock: int,
+        settings: Database,
+        health: DatabaseHealth,
+        work: Work,
+        look: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> None:
         self._job = job
         self._lock = lock
         self._settings = settings
         self._health = health
         self._work = work
+        self._look = look
         self._connection: Connection | None = None
         self._leads = False
 
@@ -57,7 +66,10 @@ class Lead:
             self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock)
             if self._leads:
                 log.info("leading", job=self._job)
-        return await self._work(self._connection) if self._leads else _TRY_SECONDS
+        pause = await self._work(self._connection) if self._leads else _TRY_SECONDS
+        if self._look is not None:
+            await self._look(self._connection)
+        return pause
 
     def _stumble(self, error: BaseException) -> None:
         self._health.failed(Asker.LEADER, error)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ingest.health import State
 from ingest.partitions import Partitions
 from ingest.upkeep import history, late, loads, retention, tick
-from ingest.upkeep.fragments import FRAGMENTS, SHARED
+from ingest.upkeep.fragments import SHARED
 from ingest.upkeep.horizon import Horizon
 from ingest.upkeep.lead import Lead
 from shared import advisory_locks
@@ -19,7 +19,7 @@ from shared.sql import load_blocks
 
 log = get_logger(__name__)
 
-SQL = load_blocks(Path(__file__).with_name("leader.sql"), FRAGMENTS)
+SQL = load_blocks(Path(__file__).with_name("leader.sql"))
 # Late readings and older history wait when the next tick is due.
 _TURN_SECONDS = 4.0
 # A swarm of late readings is worked off beside what comes live: it takes a fifth of the time of a core.
@@ -44,7 +44,7 @@ class Leader:
         self._hold = timedelta(seconds=dashboard.ven_offline_after)
         self._metrics = state.metrics
         self._leads = [
-            Lead("count", advisory_locks.LEADER, settings, state.database, self._turn),
+            Lead("count", advisory_locks.LEADER, settings, state.database, self._turn, self._look),
             Lead("count loads", advisory_locks.LOADS_LEADER, settings, state.database, self._loads_turn),
         ]
         self._counter, self._load_counter, self._horizon = tick.Counter(), loads.LoadCounter(), Horizon()
@@ -77,7 +77,6 @@ class Leader:
         if upkeep:
             await retention.drop_expired(connection, now, self._keep)
             self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
-        await self._show(connection)
         pause = min(max(_LEAST_PAUSE_SECONDS, _PAUSE_FOR_COST * cost), _MOST_PAUSE_SECONDS)
         return max(0.0, pause - (time.monotonic() - began))
 
@@ -101,11 +100,14 @@ class Leader:
             self._metrics.dead_letters_dropped.inc(dropped)
             await retention.reuse_dead_letters(connection)
 
-    async def _show(self, connection: Connection) -> None:
-        lag, waiting = await connection.fetchrow(SQL["progress"]) or (None, 0)
-        if lag is not None:
-            self._metrics.rollup_lag.set(lag)
-        self._metrics.rollup_dirty.set(waiting)
+    async def _look(self, connection: Connection) -> None:
+        """Bring the figures of counting up to date: how far behind is read when somebody asks."""
+        row = await connection.fetchrow(SQL["progress"])
+        if row is not None and row["watermark"] is not None:
+            watermark, of_loads = row["watermark"], row["loads_watermark"]
+            self._metrics.rollup_lag.set_function(lambda: time.time() - watermark)
+            self._metrics.loads_lag.set_function(lambda: time.time() - of_loads)
+            self._metrics.late_waiting.set(row["waiting"])
 
 
 async def make_partitions_ahead(connection: Connection, now: datetime) -> None:

@@ -25,10 +25,11 @@ FROM rollup_state s
 JOIN late_readings l ON l.ts >= s.watermark - $1::interval AND l.ts < s.watermark
 
 -- name: progress
--- -> how far the watermark is behind the clock in s (null: nothing is counted yet), and how many late readings and
--- lists wait (a hundred thousand at most are counted)
-SELECT CASE WHEN isfinite(watermark) THEN extract(epoch FROM clock_timestamp() - watermark)::float8 END,
+-- -> the watermarks of VENs and of loads in s since the epoch (null: nothing is counted yet), and how many late readings
+-- and lists wait (a hundred thousand of each at most are counted)
+SELECT CASE WHEN isfinite(watermark) THEN extract(epoch FROM watermark)::float8 END AS watermark,
+       CASE WHEN isfinite(loads_watermark) THEN extract(epoch FROM loads_watermark)::float8 END AS loads_watermark,
        (SELECT count(*) FROM (
            (SELECT 1 FROM late_readings LIMIT 100000) UNION ALL (SELECT 1 FROM late_lists LIMIT 100000)
-       ) AS waiting)
+       ) AS notes) AS waiting
 FROM rollup_state

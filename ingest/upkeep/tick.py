@@ -107,7 +107,7 @@ async def begin(connection: Connection, until: datetime) -> None:
 
 async def _tick(connection: Connection, start: datetime, end: datetime) -> Counted:
     """Count [start, end), which lies within one minute; closes the five and fifteen minutes that end there."""
-    await connection.execute(SQL["forget_seen_marks"], start, end)
+    await connection.execute(SQL["forget_seen_notes"], start, end)
     row = await connection.fetchrow(SQL["tick"], start, end)
     assert row is not None  # noqa: S101 a count always has a row
     await _move(connection, start, end, row["first"])
@@ -122,7 +122,7 @@ async def _tick(connection: Connection, start: datetime, end: datetime) -> Count
 
 async def _leap(connection: Connection, start: datetime, end: datetime) -> Counted:
     """Count [start, end), both at the end of five minutes, straight into the tiers."""
-    await connection.execute(SQL["forget_seen_marks"], start, end)
+    await connection.execute(SQL["forget_seen_notes"], start, end)
     for month in months(start, end):
         await connection.execute(SHARED["make_rollup_month"], month)
     row = await connection.fetchrow(SQL["leap"], start, end)

@@ -26,7 +26,7 @@ UPDATE rollup_state
 SET watermark = $2, first_at = least(first_at, $3::timestamptz)
 WHERE watermark = $1
 
--- name: forget_seen_marks
+-- name: forget_seen_notes
 -- $1, $2: from, to. A reading that came late, but before the tick that counts its time, is counted by that tick.
 DELETE FROM late_readings WHERE ts >= $1 AND ts < $2
 
