@@ -26,6 +26,8 @@ _HOUR = timedelta(hours=1)
 async def network(request: Request) -> Response:
     """GET /api/stats/network/history: one answer for all who ask the same while the network's figures are shared."""
     live = service(request, Live)
+    # Before anything is asked of the database.
+    _check_timezone(history_params(request))
     await live.get()
     answers, asked = live.answers, f"{request.url.query} {request.headers.get('accept', '')}"
     if asked not in answers:

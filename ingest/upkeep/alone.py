@@ -9,11 +9,15 @@ from shared.db import Connection
 @asynccontextmanager
 async def alone(connection: Connection, lock: int) -> AsyncIterator[None]:
     """A transaction with one snapshot, taken once nobody else holds the advisory lock `lock`: a lock of the
-    transaction's own would come after its snapshot."""
+    transaction's own would come after its snapshot.
+
+    Whatever goes wrong inside ends the session, and the lock with it: nothing is asked of a server that may stand still.
+    """
     await connection.execute("SELECT pg_advisory_lock($1)", lock)
     try:
         async with connection.transaction(isolation="repeatable_read"):
             yield
-    finally:
-        if not connection.is_closed():
-            await connection.execute("SELECT pg_advisory_unlock($1)", lock)
+    except BaseException:
+        connection.terminate()
+        raise
+    await connection.execute("SELECT pg_advisory_unlock($1)", lock)

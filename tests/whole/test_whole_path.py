@@ -151,6 +151,7 @@ async def test_histories_of_network_ven_and_load(whole: Whole) -> None:
     path = f"/stats/network/history?{window}&granularity=15m"
     await eventually(
         lambda: whole.get(path) == {"granularity": "15m", "points": quarters},
+        timeout=40,
         explain=lambda: str(whole.get(path)),
     )
     hour = whole.get(f"/stats/network/history?{window}&granularity=1h")["points"]
