@@ -26,7 +26,8 @@ def _prefixed(prefix: str) -> Callable[[str], str]:
 
 
 class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
-    """Where PostgreSQL is and how to log in. `host` may be a directory that holds its Unix socket."""
+    """Where PostgreSQL is and how to log in. `host` may be a directory that holds its Unix socket. `api_role`: the role
+    the api takes after its login; empty: none."""
 
     host: Text
     user: Text
@@ -36,6 +37,7 @@ class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
     timeout: Seconds = 30.0
     sslmode: SslMode = "prefer"
     pool_max: Count = 10
+    api_role: str = "ecs_api"
 
 
 class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
@@ -117,6 +119,9 @@ class Log(Struct, frozen=True, kw_only=True, rename=_prefixed("log_")):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+# Nothing is a value of this one: no role.
+_MAY_BE_EMPTY = "DB_API_ROLE"
+
 S = TypeVar("S", bound=Struct)
 
 
@@ -129,11 +134,11 @@ def environment(directory: Path | None = None) -> dict[str, str]:
     """The process's environment over the .env file in `directory` (default: the working directory).
 
     A variable set to nothing counts as not set, and hides the one in .env: that is how a compose
-    file or `ecs-backend up` says "no value".
+    file or `ecs-backend up` says "no value". DB_API_ROLE alone may be nothing.
     """
     file = dotenv_values((directory or Path.cwd()) / ".env")
     merged = {**{name: value for name, value in file.items() if value is not None}, **os.environ}
-    return {name: value for name, value in merged.items() if value != ""}
+    return {name: value for name, value in merged.items() if value or name == _MAY_BE_EMPTY}
 
 
 def read(kind: type[S], env: Mapping[str, str]) -> S:

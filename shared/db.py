@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from shared.config import Database
+from shared.errors import EcsError
 
 if TYPE_CHECKING:
     # asyncpg's classes are generic in its stubs only.
@@ -14,7 +15,19 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-# Errors that may pass: the server is away, starting, or accepts no more connections.
+UTF8 = "UTF8"
+
+
+class WrongEncodingError(EcsError):
+    """The database is not UTF-8, so it could not hold what VENs send."""
+
+    def __init__(self, encoding: str | None) -> None:
+        super().__init__(
+            f"the database's encoding is {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0 and set DB_NAME"
+        )
+
+
+# Errors that may pass: the server is away, starting, full, or about to be replaced by another.
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -25,6 +38,7 @@ UNREACHABLE = (
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    WrongEncodingError,
 )
 
 
@@ -52,11 +66,16 @@ async def connect(
     settings: Database, *, application: str, server_settings: Mapping[str, str] | None = None, **options: Any
 ) -> Connection:
     """One connection, named `application` in pg_stat_activity; raises one of UNREACHABLE or a login error."""
-    return await asyncpg.connect(
+    connection: Connection = await asyncpg.connect(
         **connect_arguments(settings),
         server_settings={"application_name": application, **(server_settings or {})},
         **options,
     )
+    encoding = connection.get_settings().server_encoding
+    if encoding != UTF8:
+        connection.terminate()
+        raise WrongEncodingError(encoding)
+    return connection
 
 
 def libpq_arguments(settings: Database) -> dict[str, Any]:

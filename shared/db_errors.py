@@ -5,7 +5,7 @@ None of the database's own text, which may repeat rows.
 
 import asyncpg
 
-from shared.db import UNREACHABLE
+from shared.db import UNREACHABLE, WrongEncodingError
 
 MIGRATE = "the database's schema is missing or old: run `ecs-backend migrate`"
 
@@ -34,4 +34,6 @@ _MEANINGS: tuple[tuple[type[BaseException], str], ...] = (
 
 def meaning(error: BaseException) -> str | None:
     """What `error` says of the database's state; None if it says nothing of it."""
+    if isinstance(error, WrongEncodingError):
+        return str(error)
     return next((why for kind, why in _MEANINGS if isinstance(error, kind)), None)

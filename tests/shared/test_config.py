@@ -60,6 +60,14 @@ def test_the_environment_wins_over_the_file_and_nothing_hides_it(
     assert (env["DB_HOST"], env["DB_NAME"], "DB_USER" in env) == ("environment", "file", False)
 
 
+def test_the_role_of_the_api_alone_may_be_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DB.items():
+        monkeypatch.setenv(name, value)
+    assert read(Database, environment(tmp_path)).api_role == "ecs_api"
+    monkeypatch.setenv("DB_API_ROLE", "")
+    assert read(Database, environment(tmp_path)).api_role == ""
+
+
 def test_lists_are_split_at_commas() -> None:
     assert split_list(" a, b ,,c ") == ("a", "b", "c")
     assert split_list(None) == ()
