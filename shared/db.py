@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import asyncpg
 
+from shared.certificates import as_file, system_authorities
 from shared.config import Database
 from shared.errors import EcsError
 
@@ -58,6 +60,8 @@ def connect_arguments(settings: Database) -> dict[str, Any]:
         "password": settings.password,
         "database": settings.name,
         "ssl": settings.sslmode,
+        # asyncpg takes the names of these files from here only.
+        "dsn": f"postgresql:///?{urlencode(_certificates(settings))}",
         "timeout": settings.timeout,
     }
 
@@ -87,5 +91,16 @@ def libpq_arguments(settings: Database) -> dict[str, Any]:
         "password": settings.password,
         "dbname": settings.name,
         "sslmode": settings.sslmode,
+        **_certificates(settings),
         "connect_timeout": str(max(2, round(settings.timeout))),
     }
+
+
+def _certificates(settings: Database) -> dict[str, str]:
+    """The files of TLS, as libpq names them. A certificate without a key has it in its own file."""
+    authorities = settings.ca_cert
+    if authorities is None and settings.sslmode in ("verify-ca", "verify-full"):
+        authorities = system_authorities()
+    key = settings.client_key or settings.client_cert
+    given = {"sslrootcert": authorities, "sslcert": settings.client_cert, "sslkey": key}
+    return {name: as_file(value) for name, value in given.items() if value}
