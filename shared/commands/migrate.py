@@ -12,6 +12,7 @@ import yoyo
 
 from shared import advisory_locks, installation
 from shared.commands import api_role
+from shared.commands.libpq import one_line
 from shared.config import Database
 from shared.db import UTF8, WrongEncodingError, libpq_arguments
 from shared.errors import StartupError
@@ -46,7 +47,7 @@ def migrate(settings: Database, rollback: int = 0) -> list[str]:
             names = _run(settings, rollback)
             api_role.grant_tables(connection, settings.api_role)
     except psycopg.Error as exc:
-        raise StartupError(f"the database refuses the migrations: {_one_line(exc)}") from exc
+        raise StartupError(f"the database refuses the migrations: {one_line(exc)}") from exc
     log.info("migrated", rolled_back=bool(rollback), migrations=names)
     return names
 
@@ -93,7 +94,7 @@ def _wait_until_reachable(settings: Database) -> None:
         try:
             psycopg.connect(**libpq_arguments(settings)).close()
         except psycopg.OperationalError as exc:
-            why = _one_line(exc)
+            why = one_line(exc)
             if time.monotonic() >= deadline:
                 raise StartupError(
                     f"no database at DB_HOST={settings.host} DB_PORT={settings.port} within "
@@ -105,11 +106,6 @@ def _wait_until_reachable(settings: Database) -> None:
             time.sleep(_RETRY_SECONDS)
         else:
             return
-
-
-def _one_line(error: psycopg.Error) -> str:
-    """What PostgreSQL or libpq says of `error`, without details, which may repeat rows."""
-    return error.diag.message_primary or str(error).strip().splitlines()[-1]
 
 
 @contextmanager

@@ -91,6 +91,14 @@ async def test_a_server_without_tls_is_called_that() -> None:
         await nothing_connects(away, "does not speak TLS")
 
 
+def test_a_wrong_password_is_said_at_once(server: SecurePostgres, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StartupError, match="password authentication failed"):
+        migrate(server.settings(password="wrong"))
+    first = capsys.readouterr().out.splitlines()[0]
+    assert "waiting_for_database" in first
+    assert "password authentication failed" in first
+
+
 @pytest.mark.parametrize("form", ["files", "text", "one file"])
 async def test_a_client_certificate_is_shown(server: SecurePostgres, form: str, tmp_path: Path) -> None:
     certificate, key = server.client.read_text(), server.client_key.read_text()
