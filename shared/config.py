@@ -142,7 +142,12 @@ def environment(directory: Path | None = None) -> dict[str, str]:
     """
     file = dotenv_values((directory or Path.cwd()) / ".env")
     merged = {**{name: value for name, value in file.items() if value is not None}, **os.environ}
-    return {name: value for name, value in merged.items() if value or name == _MAY_BE_EMPTY}
+    return without_unset(merged)
+
+
+def without_unset(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` but for the variables that are set to nothing."""
+    return {name: value for name, value in env.items() if value or name == _MAY_BE_EMPTY}
 
 
 def read(kind: type[S], env: Mapping[str, str]) -> S:
