@@ -31,8 +31,10 @@ _CLOSED = (
     *(asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, asyncpg.InternalClientError),
     ConnectionError,
 )
-# What the server reports of each session, without being asked: the api's role is not a superuser, and only reads.
-_AS_OPENED = (("is_superuser", "off"), ("default_transaction_read_only", "on"))
+# What the server reports of each session, without being asked: it only reads, and the api's role is not a superuser
+# (its login may be one, if it takes no role).
+_READ_ONLY = (("default_transaction_read_only", "on"),)
+_AS_ROLE = (*_READ_ONLY, ("is_superuser", "off"))
 
 
 class Database:
@@ -44,13 +46,14 @@ class Database:
     def __init__(self, settings: DatabaseSettings, statement_timeout: float) -> None:
         self._settings = settings
         self._statement_timeout = statement_timeout
+        self._as_opened = _AS_ROLE if settings.api_role else _READ_ONLY
         self._pool: Pool | None = None
 
     async def open(self) -> None:
         """Make the pool; connects to nothing yet."""
         server_settings = {
             "application_name": "ecs-api",
-            "role": "ecs_api",
+            **({"role": self._settings.api_role} if self._settings.api_role else {}),
             "default_transaction_read_only": "on",
             "statement_timeout": str(max(1, round(self._statement_timeout * 1000))),
             "timezone": "UTC",
@@ -136,26 +139,26 @@ class Database:
         except TimeoutError as exc:
             if self._pool.get_size() >= self._settings.pool_max and self._pool.get_idle_size() == 0:
                 raise UnavailableError("every connection of DB_POOL_MAX is busy: try again shortly") from exc
-            raise cannot_connect(exc) from exc
+            raise cannot_connect(exc, self._settings.api_role) from exc
         except (asyncpg.PostgresError, *UNREACHABLE) as exc:
-            raise cannot_connect(exc) from exc
+            raise cannot_connect(exc, self._settings.api_role) from exc
 
     async def _release(self, connection: Any) -> None:
         assert self._pool is not None  # noqa: S101 it was acquired from there
         # One that is closed by now tells nothing.
         with suppress(asyncpg.InterfaceError):
-            if not _is_as_opened(connection):
+            if not _is_as_opened(connection, self._as_opened):
                 connection.terminate()
         # If the connection broke after its answer, the pool drops it and opens another.
         with suppress(asyncpg.PostgresError, *UNREACHABLE):
             await self._pool.release(connection, timeout=_GRACE_SECONDS)
 
 
-def _is_as_opened(connection: Connection) -> bool:
+def _is_as_opened(connection: Connection, as_opened: tuple[tuple[str, str], ...]) -> bool:
     """Whether the session may still do no more than it should. Its statements are ours and set nothing, so this only
     guards against a mistake; resetting each time would be a second round trip with every request."""
     reported = connection.get_settings()
-    return all(getattr(reported, name, value) == value for name, value in _AS_OPENED)
+    return all(getattr(reported, name, value) == value for name, value in as_opened)
 
 
 async def _as_it_is(_: Connection) -> None:

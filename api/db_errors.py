@@ -19,11 +19,12 @@ def unavailable(error: BaseException) -> UnavailableError | None:
     return UnavailableError(why if ":" in why else f"{why}: try again shortly")
 
 
-def cannot_connect(error: BaseException) -> UnavailableError:
-    """The UnavailableError to raise from an error while connecting, which never is the request's fault."""
+def cannot_connect(error: BaseException, role: str) -> UnavailableError:
+    """The UnavailableError to raise from an error while connecting, which never is the request's fault. `role`: that
+    of DB_API_ROLE."""
     if isinstance(error, asyncpg.InvalidParameterValueError):
         # The role or a setting the connection asks for does not exist yet.
         return UnavailableError(MIGRATE)
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return UnavailableError("the database's user may not act as ecs_api: run `GRANT ecs_api TO` it")
+        return UnavailableError(f"DB_USER may not act as DB_API_ROLE: run `GRANT {role} TO` it")
     return unavailable(error) or UnavailableError("the database refuses the connection: the log says why")

@@ -12,6 +12,16 @@ class StaleMemoryError(EcsError):
     """What this process remembers of the database is no longer true: somebody else changed it."""
 
 
+class RefusesEverythingError(EcsError):
+    """The database refuses every message, also one that nothing is wrong with."""
+
+    def __init__(self, refusal: Exception) -> None:
+        super().__init__(
+            f"the database refuses every message ({type(refusal).__name__}): compare its tables with a database "
+            "that `ecs-backend migrate` made"
+        )
+
+
 class Fault(Enum):
     """What to do about an error."""
 
@@ -19,7 +29,7 @@ class Fault(Enum):
     AGAIN = auto()  # chance, or memory that is stale: try at once
     PARTITION = auto()  # a partition is missing: make it, try at once
     STORED_BEFORE = auto()  # some readings are stored already: leave them out
-    ROW = auto()  # one message causes it: find it
+    ROW = auto()  # one message causes it, unless the database refuses every message: find it
 
 
 _OF_THE_ROW = ("22", "54")
@@ -62,4 +72,6 @@ def blame(error: BaseException) -> str:
 
 def explain(error: BaseException) -> str:
     """Why ingest waits, in words for the log and /health; no text of the database's own."""
+    if isinstance(error, RefusesEverythingError):
+        return str(error)
     return meaning(error) or f"the database reports {type(error).__name__}"

@@ -1,10 +1,20 @@
--- The role stays while another database of the server uses it.
-REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM ecs_api;
+-- The role stays while another database of the server uses it, and where an administrator made it.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ecs_api') THEN
+        REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM ecs_api;
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    NULL;
+END
+$$;
 
 DO $$
 BEGIN
-    DROP ROLE ecs_api;
-EXCEPTION WHEN dependent_objects_still_exist THEN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ecs_api') THEN
+        DROP ROLE ecs_api;
+    END IF;
+EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
     NULL;
 END
 $$;

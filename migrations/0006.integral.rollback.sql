@@ -137,11 +137,3 @@ ALTER TABLE rollup_state
     DROP COLUMN loads_watermark, DROP COLUMN history_from, DROP COLUMN loads_history_from, DROP COLUMN fine_from,
     DROP COLUMN coarse_from, DROP COLUMN loads_from, DROP COLUMN first_at;
 ALTER TABLE ven_telemetry DROP COLUMN lists_loads;
-
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ecs_api') THEN
-        GRANT SELECT ON ALL TABLES IN SCHEMA public TO ecs_api;
-    END IF;
-END
-$$;

@@ -259,11 +259,3 @@ UPDATE rollup_state SET
 
 DROP TABLE old_network_power_1m, old_network_power_5m, old_ven_power_5m, old_load_power_5m;
 DROP TABLE dirty_buckets;
-
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ecs_api') THEN
-        GRANT SELECT ON ALL TABLES IN SCHEMA public TO ecs_api;
-    END IF;
-END
-$$;

@@ -36,5 +36,3 @@ SELECT ven_id, CASE WHEN offline_at >= last_seen_at THEN NULL ELSE last_seen_at 
        greatest(telemetry_ts,
                 least(telemetry_received_at, telemetry_ts + lateness * interval '1 second')) AS spoke_at
 FROM vens;
-
-GRANT SELECT ON ven_signs TO ecs_api;

@@ -12,6 +12,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta, Struct
 
+from shared.certificates import check_authority, check_pair, system_authorities
 from shared.errors import SettingsError
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -26,7 +27,8 @@ def _prefixed(prefix: str) -> Callable[[str], str]:
 
 
 class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
-    """Where PostgreSQL is and how to log in. `host` may be a directory that holds its Unix socket."""
+    """Where PostgreSQL is and how to log in. `host` may be a directory that holds its Unix socket. `api_role`: the role
+    the api takes after its login; empty: none. Certificates and keys are files, or the PEM text itself."""
 
     host: Text
     user: Text
@@ -35,7 +37,11 @@ class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
     port: Port = 5432
     timeout: Seconds = 30.0
     sslmode: SslMode = "prefer"
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     pool_max: Count = 10
+    api_role: str = "ecs_api"
 
 
 class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
@@ -117,6 +123,9 @@ class Log(Struct, frozen=True, kw_only=True, rename=_prefixed("log_")):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+# Nothing is a value of this one: no role.
+_MAY_BE_EMPTY = "DB_API_ROLE"
+
 S = TypeVar("S", bound=Struct)
 
 
@@ -129,11 +138,16 @@ def environment(directory: Path | None = None) -> dict[str, str]:
     """The process's environment over the .env file in `directory` (default: the working directory).
 
     A variable set to nothing counts as not set, and hides the one in .env: that is how a compose
-    file or `ecs-backend up` says "no value".
+    file or `ecs-backend up` says "no value". DB_API_ROLE alone may be nothing.
     """
     file = dotenv_values((directory or Path.cwd()) / ".env")
     merged = {**{name: value for name, value in file.items() if value is not None}, **os.environ}
-    return {name: value for name, value in merged.items() if value != ""}
+    return without_unset(merged)
+
+
+def without_unset(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` but for the variables that are set to nothing."""
+    return {name: value for name, value in env.items() if value or name == _MAY_BE_EMPTY}
 
 
 def read(kind: type[S], env: Mapping[str, str]) -> S:
@@ -146,6 +160,8 @@ def read(kind: type[S], env: Mapping[str, str]) -> S:
         settings = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as exc:
         raise SettingsError(_one_line(str(exc), given)) from exc
+    if isinstance(settings, Database):
+        _check_tls(settings)
     if isinstance(settings, Retention):
         _check_order(settings)
     if isinstance(settings, Dashboard):
@@ -153,6 +169,27 @@ def read(kind: type[S], env: Mapping[str, str]) -> S:
     if isinstance(settings, Mqtt) and settings.naive_timezone != "refuse":
         _check_timezone("MQTT_NAIVE_TIMEZONE", settings.naive_timezone)
     return settings
+
+
+def _check_tls(db: Database) -> None:
+    """No certificate is silently left unused, and each can be read."""
+    mode = f"DB_SSLMODE={db.sslmode}"
+    if db.ca_cert:
+        if db.sslmode in ("disable", "allow", "prefer"):
+            raise SettingsError(
+                f"DB_CA_CERT is set, but {mode} does not check the server: set it to verify-full"
+            )
+        check_authority("DB_CA_CERT", db.ca_cert)
+    elif db.sslmode in ("verify-ca", "verify-full") and system_authorities() is None:
+        raise SettingsError(
+            f"DB_CA_CERT is missing: {mode} needs it, and this system has no certificates of its own"
+        )
+    if db.client_key and not db.client_cert:
+        raise SettingsError("DB_CLIENT_CERT is missing: DB_CLIENT_KEY is the key of a certificate")
+    if db.client_cert:
+        if db.sslmode == "disable":
+            raise SettingsError(f"DB_CLIENT_CERT is set, but {mode} means no TLS: set it to verify-full")
+        check_pair("DB_CLIENT_CERT", db.client_cert, db.client_key)
 
 
 def _check_order(keep: Retention) -> None:
@@ -188,5 +225,5 @@ def _one_line(problem: str, given: Mapping[str, Any]) -> str:
     if not at:
         return problem
     what, name = at.groups()
-    shown = "" if "PASSWORD" in name or "KEYS" in name else f", not {given.get(name)!r}"
+    shown = "" if "PASSWORD" in name or "KEY" in name else f", not {given.get(name)!r}"
     return f"{name}: {what[0].lower()}{what[1:]}{shown}"

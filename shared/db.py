@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import asyncpg
 
+from shared.certificates import as_file, system_authorities
 from shared.config import Database
+from shared.errors import EcsError
 
 if TYPE_CHECKING:
     # asyncpg's classes are generic in its stubs only.
@@ -14,7 +17,19 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-# Errors that may pass: the server is away, starting, or accepts no more connections.
+UTF8 = "UTF8"
+
+
+class WrongEncodingError(EcsError):
+    """The database is not UTF-8, so it could not hold what VENs send."""
+
+    def __init__(self, encoding: str | None) -> None:
+        super().__init__(
+            f"the database's encoding is {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0 and set DB_NAME"
+        )
+
+
+# Errors that may pass: the server is away, starting, full, or about to be replaced by another.
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -25,6 +40,7 @@ UNREACHABLE = (
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    WrongEncodingError,
 )
 
 
@@ -44,6 +60,8 @@ def connect_arguments(settings: Database) -> dict[str, Any]:
         "password": settings.password,
         "database": settings.name,
         "ssl": settings.sslmode,
+        # asyncpg takes the names of these files from here only.
+        "dsn": f"postgresql:///?{urlencode(_certificates(settings))}",
         "timeout": settings.timeout,
     }
 
@@ -52,11 +70,16 @@ async def connect(
     settings: Database, *, application: str, server_settings: Mapping[str, str] | None = None, **options: Any
 ) -> Connection:
     """One connection, named `application` in pg_stat_activity; raises one of UNREACHABLE or a login error."""
-    return await asyncpg.connect(
+    connection: Connection = await asyncpg.connect(
         **connect_arguments(settings),
         server_settings={"application_name": application, **(server_settings or {})},
         **options,
     )
+    encoding = connection.get_settings().server_encoding
+    if encoding != UTF8:
+        connection.terminate()
+        raise WrongEncodingError(encoding)
+    return connection
 
 
 def libpq_arguments(settings: Database) -> dict[str, Any]:
@@ -68,5 +91,16 @@ def libpq_arguments(settings: Database) -> dict[str, Any]:
         "password": settings.password,
         "dbname": settings.name,
         "sslmode": settings.sslmode,
+        **_certificates(settings),
         "connect_timeout": str(max(2, round(settings.timeout))),
     }
+
+
+def _certificates(settings: Database) -> dict[str, str]:
+    """The files of TLS, as libpq names them. A certificate without a key has it in its own file."""
+    authorities = settings.ca_cert
+    if authorities is None and settings.sslmode in ("verify-ca", "verify-full"):
+        authorities = system_authorities()
+    key = settings.client_key or settings.client_cert
+    given = {"sslrootcert": authorities, "sslcert": settings.client_cert, "sslkey": key}
+    return {name: as_file(value) for name, value in given.items() if value}

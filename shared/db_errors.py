@@ -3,9 +3,11 @@
 None of the database's own text, which may repeat rows.
 """
 
+import ssl
+
 import asyncpg
 
-from shared.db import UNREACHABLE
+from shared.db import UNREACHABLE, WrongEncodingError
 
 MIGRATE = "the database's schema is missing or old: run `ecs-backend migrate`"
 
@@ -16,7 +18,10 @@ _MEANINGS: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.UndefinedFunctionError, MIGRATE),
     (asyncpg.InsufficientPrivilegeError, "the database's user lacks a right: run `ecs-backend migrate`"),
     (asyncpg.InvalidPasswordError, "the database refuses the login: check DB_USER and DB_PASSWORD"),
-    (asyncpg.InvalidAuthorizationSpecificationError, "the database refuses the login: check DB_USER"),
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "the database refuses the login: check DB_USER, and DB_CLIENT_CERT if it wants one",
+    ),
     (asyncpg.InvalidCatalogNameError, "there is no such database: check DB_NAME"),
     (asyncpg.DiskFullError, "the database's disk is full"),
     (asyncpg.TooManyConnectionsError, "the database has no connection left"),
@@ -32,6 +37,24 @@ _MEANINGS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+_WRONG_NAME = (62, 64)
+# asyncpg has no class for it.
+_NO_TLS = "rejected SSL upgrade"
+
+
 def meaning(error: BaseException) -> str | None:
     """What `error` says of the database's state; None if it says nothing of it."""
-    return next((why for kind, why in _MEANINGS if isinstance(error, kind)), None)
+    match error:
+        case WrongEncodingError():
+            return str(error)
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _WRONG_NAME:
+            return f"the database's certificate is for another name than DB_HOST: {error.verify_message}"
+        case ssl.SSLCertVerificationError():
+            return f"the database's certificate is not signed by DB_CA_CERT: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS to the database fails: {error.reason}; check DB_SSLMODE and DB_CLIENT_CERT"
+        case ConnectionError() if _NO_TLS in str(error):
+            return "the database does not speak TLS: check DB_PORT and DB_SSLMODE"
+        case _:
+            return next((why for kind, why in _MEANINGS if isinstance(error, kind)), None)

@@ -3,12 +3,15 @@
 set -u
 
 # In the background, so that this shell, which is process 1, gets the signal of `docker stop`.
-trap 'kill "$migrate"; exit 143' TERM INT
+migrate=
+trap '[ -z "$migrate" ] || kill "$migrate" 2>/dev/null; exit 143' TERM INT
 while :; do
     ecs-backend migrate &
     migrate=$!
     wait "$migrate"
-    case $? in
+    ended=$?
+    migrate=
+    case $ended in
         0) break ;;
         2) exit 2 ;; # a setting is wrong: trying again would not help
     esac

@@ -13,7 +13,7 @@ def load_blocks(path: Path, fragments: Mapping[str, str] | None = None) -> dict[
 
     `{name}` in a block stands for the fragment of that name: SQL of ours, never a value.
     """
-    parts = _NAME.split(path.read_text(encoding="utf-8"))
+    parts = _NAME.split(path.read_text(encoding="ascii"))
     names = parts[1::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{path.name} names a block twice")

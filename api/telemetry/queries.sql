@@ -65,7 +65,7 @@ CASE WHEN isfinite(loads_watermark) THEN date_bin('15 minutes', loads_watermark,
      ELSE loads_watermark END
 
 -- name: ven_loads
--- $1: VEN → its loads now; one row of nulls: it has none; no row: no such VEN
+-- $1: VEN -> its loads now; one row of nulls: it has none; no row: no such VEN
 SELECT l.load_id, l.load_type, l.name, l.power_kw, l.shed_capability_kw, l.capacity_kw
 FROM vens v
 LEFT JOIN current_loads l ON l.ven_id = v.ven_id
@@ -73,7 +73,7 @@ WHERE v.ven_id = $1::text
 ORDER BY l.load_id
 
 -- name: load_totals
--- $1 interval: VEN_OFFLINE_AFTER → by type, of the loads of online VENs; usage of those whose readings count
+-- $1 interval: VEN_OFFLINE_AFTER -> by type, of the loads of online VENs; usage of those whose readings count
 SELECT coalesce(l.load_type, 'unknown') AS load_type, sum(l.capacity_kw) AS capacity_kw,
        sum(l.shed_capability_kw) AS shed_capability_kw,
        coalesce(sum(greatest(l.power_kw, 0)) FILTER (WHERE s.spoke_at >= now() - $1::interval), 0) AS usage_kw,
@@ -84,7 +84,7 @@ WHERE s.alive_at >= now() - $1::interval
 GROUP BY 1
 
 -- name: fleet
--- $1 interval: VEN_OFFLINE_AFTER → all VENs, those online, and of them those whose readings count, with sums
+-- $1 interval: VEN_OFFLINE_AFTER -> all VENs, those online, and of them those whose readings count, with sums
 SELECT count(*) AS vens, count(*) FILTER (WHERE online) AS online, count(*) FILTER (WHERE online AND counts) AS counted,
        coalesce(sum(used_power_kw) FILTER (WHERE online AND counts), 0) AS used_kw,
        coalesce(sum(shed_power_kw) FILTER (WHERE online AND counts), 0) AS shed_kw,

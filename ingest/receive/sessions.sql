@@ -1,7 +1,7 @@
 -- What MQTT sessions are subscribed to.
 
 -- name: read_filters
--- $1: client id → what its session may be subscribed to
+-- $1: client id -> what its session may be subscribed to
 SELECT filters FROM mqtt_sessions WHERE client_id = $1
 
 -- name: write_filters

@@ -11,7 +11,7 @@ async def alone(connection: Connection, lock: int) -> AsyncIterator[None]:
     """A transaction with one snapshot, taken once nobody else holds the advisory lock `lock`: a lock of the
     transaction's own would come after its snapshot.
 
-    Whatever goes wrong inside ends the session, and the lock with it: nothing is asked of a server that may stand still.
+    Whatever goes wrong inside ends the session, and the lock with it: a server that stands still is asked nothing.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", lock)
     try:

@@ -79,7 +79,7 @@ WHERE excluded.snapshot_ts IS NOT NULL
                                IS DISTINCT FROM (k.load_type, k.name, k.capacity_kw))
 
 -- name: lock_statuses
--- $1 text[]: VENs with new statuses → their current status. The lock makes two writers take turns.
+-- $1 text[]: VENs with new statuses -> their current status. The lock makes two writers take turns.
 SELECT ven_id, status, (extract(epoch FROM status_at) * 1000000)::bigint AS status_at,
        (extract(epoch FROM status_received_at) * 1000000)::bigint AS received_at
 FROM vens
@@ -88,7 +88,7 @@ ORDER BY ven_id
 FOR UPDATE
 
 -- name: read_transitions
--- $1 text[]: VENs; $2 bigint[]: oldest arrival of a new status of each → transitions from the last one that arrived
+-- $1 text[]: VENs; $2 bigint[]: oldest arrival of a new status of each -> transitions from the last one that arrived
 -- before that on, by arrival
 SELECT s.ven_id, s.status, (extract(epoch FROM s.recorded_at) * 1000000)::bigint AS recorded_at,
        (extract(epoch FROM s.received_at) * 1000000)::bigint AS received_at
@@ -102,7 +102,7 @@ JOIN ven_statuses s ON s.ven_id = u.ven_id AND s.received_at >= before.since
 ORDER BY s.ven_id, s.received_at, s.recorded_at
 
 -- name: read_known_statuses
--- $1 text[]: VENs; $2 text[]: a status of each → those that the VEN has been in before
+-- $1 text[]: VENs; $2 text[]: a status of each -> those that the VEN has been in before
 SELECT u.ven_id, u.status
 FROM unnest($1::text[], $2::text[]) AS u (ven_id, status)
 WHERE EXISTS (SELECT 1 FROM ven_statuses s WHERE s.ven_id = u.ven_id AND s.status = u.status)
@@ -117,7 +117,7 @@ FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u (ven_id, st
 WHERE v.ven_id = u.ven_id
 
 -- name: read_deliveries
--- $1: client id; $2 integer[]: packet ids → what arrived under them last
+-- $1: client id; $2 integer[]: packet ids -> what arrived under them last
 SELECT mid, message_sha256
 FROM status_deliveries
 WHERE client_id = $1 AND mid = ANY ($2::integer[])
@@ -144,7 +144,7 @@ ON CONFLICT (message_sha256) DO UPDATE
     SET received_at = greatest(d.received_at, excluded.received_at), times_seen = d.times_seen + excluded.times_seen
 
 -- name: read_dead_letter_kinds
--- $1 bytea[]: kinds of dead letters → those of which there are some
+-- $1 bytea[]: kinds of dead letters -> those of which there are some
 SELECT DISTINCT kind_sha256 FROM dead_letters WHERE kind_sha256 = ANY ($1::bytea[])
 
 -- name: write_flaws
@@ -171,7 +171,7 @@ RETURNING u.ven_id, u.ts
 
 -- name: read_stored
 -- $1 text[]: VENs; $2 bigint[]: times of readings of theirs, as pairs; $3, $4: the first and the last of these
--- → what is stored of them: the panel, and the ids and powers of the loads (null: none)
+-- -> what is stored of them: the panel, and the ids and powers of the loads (null: none)
 SELECT t.ven_id, u.ts, t.used_power_kw AS used, t.shed_power_kw AS shed, t.requested_reduction_kw AS requested,
        t.event_id, t.battery_soc AS soc, l.load_ids, l.powers
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
@@ -191,14 +191,14 @@ CROSS JOIN LATERAL (
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_telemetry (LIKE ven_telemetry) ON COMMIT DELETE ROWS
 
 -- name: merge_incoming
--- → the keys that were not stored before
+-- -> the keys that were not stored before
 INSERT INTO ven_telemetry
 SELECT * FROM incoming_telemetry
 ON CONFLICT DO NOTHING
 RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
 
 -- name: closing
--- → up to where readings are counted already, as µs; null: none are
+-- -> up to where readings are counted already, as us; null: none are
 SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
 
 -- name: note_late_readings

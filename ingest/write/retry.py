@@ -10,6 +10,7 @@ from ingest.db_errors import Fault, StaleMemoryError, blame, classify
 from ingest.health import Asker, DatabaseHealth
 from ingest.message import DeadLetter, Message, Reading, singly, ven_of
 from ingest.partitions import TooOldError
+from ingest.write import known_good
 from ingest.write.batch import Store
 from ingest.write.lane import Lane
 from ingest.write.outcomes import Outcomes, together
@@ -58,7 +59,11 @@ class Retry:
             return await self.write(lane, batch[:half]) + await self.write(lane, batch[half:])
 
     async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
-        """Do `work` on a connection until it succeeds; raises only errors of the rows themselves."""
+        """Do `work` on a connection until it succeeds; raises only errors of the rows themselves.
+
+        Before a message is blamed, one that nothing is wrong with is tried: no message becomes a dead letter because of
+        the database.
+        """
         delay = _BACKOFF_SECONDS[0]
         while not db.cancelled():
             try:
@@ -66,23 +71,27 @@ class Retry:
             except (asyncpg.PostgresError, *db.UNREACHABLE, StaleMemoryError) as exc:
                 match classify(exc):
                     case Fault.ROW:
-                        raise
+                        trouble = await known_good.trouble(lane)
+                        if trouble is None:
+                            raise
+                        delay = await self._wait(lane, trouble, delay)
                     case Fault.PARTITION | Fault.AGAIN | Fault.STORED_BEFORE:
                         self._store.forget()
                     case Fault.WAIT:
-                        await self._wait(lane, exc, delay)
-                        delay = min(delay * 2, _BACKOFF_SECONDS[1])
+                        delay = await self._wait(lane, exc, delay)
             else:
                 self._health.worked(Asker.WRITER)
                 return outcomes
         raise asyncio.CancelledError
 
-    async def _wait(self, lane: Lane, error: BaseException, delay: float) -> None:
+    async def _wait(self, lane: Lane, error: BaseException, delay: float) -> float:
+        """Wait `delay` seconds; returns how long to wait the next time."""
         self._health.failed(Asker.WRITER, error)
         if isinstance(error, db.UNREACHABLE):
             await lane.close()
             self._store.forget()
         await asyncio.sleep(delay)
+        return min(delay * 2, _BACKOFF_SECONDS[1])
 
 
 def _bury_old(batch: Sequence[Message], raw_from: int) -> None:

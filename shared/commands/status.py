@@ -11,6 +11,7 @@ from rich.table import Table
 
 from shared.clocks import OFF_SECONDS, clock_fault
 from shared.commands.ingest_figures import figures
+from shared.commands.libpq import one_line
 from shared.config import Dashboard, Database, Ingest
 from shared.db import libpq_arguments
 from shared.db_errors import MIGRATE
@@ -20,20 +21,26 @@ from shared.sql import load_blocks
 _SQL = load_blocks(Path(__file__).with_name("status.sql"))
 # A reading should speak a little longer than the VEN's next takes to come.
 _SLACK_SECONDS = 60
+# Nothing is this wide: a table is as wide as what is in it.
+_UNCUT_COLUMNS = 1_000_000
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def show(settings: Database, dashboard: Dashboard, ingest: Ingest) -> None:
     """Print it; StartupError when the database cannot be asked."""
     console = Console()
+    if not console.is_terminal:
+        # A file or a pipe has no width: rich would take 80 columns and cut what is longer.
+        console = Console(width=_UNCUT_COLUMNS)
     try:
         with psycopg.connect(**libpq_arguments(settings)) as connection:
             _show(console, connection, dashboard, figures(ingest))
     except psycopg.errors.UndefinedTable as exc:
         raise StartupError(MIGRATE) from exc
     except psycopg.OperationalError as exc:
-        why = str(exc).strip().splitlines()[-1]
-        raise StartupError(f"no database at DB_HOST={settings.host} DB_PORT={settings.port}: {why}") from exc
+        raise StartupError(
+            f"no database at DB_HOST={settings.host} DB_PORT={settings.port}: {one_line(exc)}"
+        ) from exc
 
 
 def _show(

@@ -1,7 +1,7 @@
 -- What `ecs-backend status` shows.
 
 -- name: tables
--- → every table: its rows (counted by the last ANALYZE or by statistics), size in bytes, partitions
+-- -> every table: its rows (counted by the last ANALYZE or by statistics), size in bytes, partitions
 SELECT c.relname AS "table",
        coalesce(sum(coalesce(s.n_live_tup, 0)), 0)::bigint AS rows,
        sum(pg_total_relation_size(coalesce(i.inhrelid, c.oid)))::bigint AS bytes,
@@ -18,7 +18,7 @@ GROUP BY c.relname
 ORDER BY 3 DESC
 
 -- name: rollups
--- → watermark (null: none yet), its age, where raw rows begin (null: at the first), late readings that wait
+-- -> watermark (null: none yet), its age, where raw rows begin (null: at the first), late readings that wait
 SELECT CASE WHEN isfinite(watermark) THEN watermark END,
        CASE WHEN isfinite(watermark) THEN date_trunc('second', now() - watermark) END,
        CASE WHEN isfinite(raw_from) THEN raw_from END,
@@ -49,8 +49,8 @@ FROM usual
 WHERE every > (SELECT hold FROM holds ORDER BY since DESC LIMIT 1)
 
 -- name: dead_letters
--- → messages and letters by reason, the most frequent first; numbers and quoted words of a reason left out
-SELECT regexp_replace(error, '''[^'']*''|-?\d+(\.\d+)?', '…', 'g') AS reason,
+-- -> messages and letters by reason, the most frequent first; numbers and quoted words of a reason left out
+SELECT regexp_replace(error, '''[^'']*''|-?\d+(\.\d+)?', U&'\2026', 'g') AS reason,
        sum(times_seen)::bigint AS messages, count(*) AS letters, max(received_at) AS latest
 FROM dead_letters
 GROUP BY 1
@@ -58,14 +58,14 @@ ORDER BY 2 DESC
 LIMIT 20
 
 -- name: flaws
--- → the latest flaw or conflict of each VEN and how often there was one, the most frequent first
+-- -> the latest flaw or conflict of each VEN and how often there was one, the most frequent first
 SELECT ven_id, kind, times, last_at, topic, reason
 FROM ven_flaws
 ORDER BY times DESC, ven_id
 LIMIT 20
 
 -- name: clocks
--- %(least)s s off → VENs whose clocks are off, by how many s they are behind, the worst first
+-- %(least)s s off -> VENs whose clocks are off, by how many s they are behind, the worst first
 SELECT ven_id, clock_offset, last_seen_at
 FROM vens
 WHERE abs(clock_offset) >= %(least)s
@@ -73,6 +73,6 @@ ORDER BY abs(clock_offset) DESC, ven_id
 LIMIT 20
 
 -- name: vens
--- %(silent)s s without a sign of life make a VEN offline → online, all
+-- %(silent)s s without a sign of life make a VEN offline -> online, all
 SELECT count(*) FILTER (WHERE alive_at >= now() - %(silent)s * interval '1 second'), count(*)
 FROM ven_signs

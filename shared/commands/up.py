@@ -30,7 +30,10 @@ _STOP_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Address and login of a server. A .env written for other servers must not reach the embedded ones.
-_DATABASE_LOGIN = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "DB_SSLMODE")
+_DATABASE_LOGIN = (
+    *("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME"),
+    *("DB_SSLMODE", "DB_CA_CERT", "DB_CLIENT_CERT", "DB_CLIENT_KEY"),
+)
 _BROKER_LOGIN = (
     *("MQTT_HOST", "MQTT_PORT", "MQTT_USERNAME", "MQTT_PASSWORD"),
     *("MQTT_USE_TLS", "MQTT_CA_CERT", "MQTT_CLIENT_CERT", "MQTT_CLIENT_KEY"),
@@ -139,7 +142,7 @@ class Services:
         self._env.update({name: "" if given[name] is None else str(given[name]).lower() for name in names})
 
     def _read(self, kind: type[S]) -> S:
-        return config.read(kind, {name: value for name, value in self._env.items() if value})
+        return config.read(kind, config.without_unset(self._env))
 
     def _start_servers(self) -> None:
         for name, server in (("postgres", self._postgres), ("broker", self._broker)):

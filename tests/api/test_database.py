@@ -205,7 +205,7 @@ def login(database: Database, options: str) -> Iterator[Database]:
     name = f"login_{time.monotonic_ns()}"
     execute(database, f"CREATE ROLE {name} LOGIN PASSWORD 'any' {options}")
     try:
-        yield msgspec.structs.replace(database, user=name)
+        yield msgspec.structs.replace(database, user=name, password="any")
     finally:
         execute(database, f"DROP ROLE {name}")
 

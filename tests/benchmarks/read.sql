@@ -29,7 +29,7 @@ WHERE ts > (SELECT max(ts) FROM ven_telemetry) - interval '2 minutes'
 ORDER BY ven_id, ts DESC
 
 -- name: sizes
--- → table, rows, bytes with indexes, over all partitions
+-- -> table, rows, bytes with indexes, over all partitions
 SELECT coalesce(p.relname, c.relname), sum(s.n_live_tup)::bigint, sum(pg_total_relation_size(c.oid))::bigint
 FROM pg_class c
 JOIN pg_stat_user_tables s ON s.relid = c.oid

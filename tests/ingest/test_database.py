@@ -1,12 +1,16 @@
 """Every session of ingest has the limits that docs/architecture.md names."""
 
+import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from ingest import database as connections
+from ingest.db_errors import explain
 from shared.config import Database
-from shared.db import Connection
+from shared.db import UNREACHABLE, Connection
+from tests.support.servers import execute
 
 MAKERS = {
     "ecs-ingest": connections.writer_connection,
@@ -36,6 +40,18 @@ async def test_every_session_ends_if_its_machine_vanishes(name: str, database: D
         assert await connection.fetchval("SHOW timezone") == "UTC"
     finally:
         await connection.close()
+
+
+async def test_a_database_that_is_not_utf8_is_refused_in_a_line(postgres: Database) -> None:
+    name = f"ecs_latin1_{time.monotonic_ns()}"
+    execute(postgres, f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        for make in MAKERS.values():
+            with pytest.raises(UNREACHABLE) as caught:
+                await make(msgspec.structs.replace(postgres, name=name))
+            assert explain(caught.value).startswith("the database's encoding is LATIN1: make one with")
+    finally:
+        execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_every_maker_of_a_connection_is_tested() -> None:

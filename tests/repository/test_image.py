@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from shared.commands.healthcheck import healthy
@@ -21,7 +22,7 @@ def serve(directory: Path, script: str) -> subprocess.Popen[str]:
     program.write_text(f'#!/bin/sh\necho "$1" >> {directory}/called\n{script}\n')
     program.chmod(0o755)
     env = {"PATH": f"{directory}:{os.environ['PATH']}"}
-    return subprocess.Popen(["sh", SERVE], env=env, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(["sh", SERVE], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def called(directory: Path) -> list[str]:
@@ -49,6 +50,20 @@ def test_it_stops_while_it_waits_for_the_database(tmp_path: Path) -> None:
         wait_until(lambda: called(tmp_path) == ["migrate"])
         process.terminate()
         assert process.wait(5) == 143
+
+
+def test_it_stops_between_two_tries_without_a_complaint(tmp_path: Path) -> None:
+    with serve(tmp_path, "exit 1") as process:
+        wait_until(lambda: sleeps(process.pid))
+        process.terminate()
+        _, complaints = process.communicate(timeout=5)
+    assert process.returncode == 143
+    assert complaints == ""
+
+
+def sleeps(pid: int) -> bool:
+    """Whether the shell waits in its `sleep`, with no program of ours running."""
+    return [child.name() for child in psutil.Process(pid).children()] == ["sleep"]
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, True), (503, False)])

@@ -44,6 +44,28 @@ def test_a_wrong_setting_is_named_in_one_line(kind: type, env: dict[str, str], l
     assert "\n" not in str(caught.value)
 
 
+KEY = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"DB_CA_CERT": "none.pem", "DB_SSLMODE": "verify-full"}, "DB_CA_CERT: none.pem cannot be read"),
+        ({"DB_CA_CERT": KEY, "DB_SSLMODE": "verify-ca"}, "DB_CA_CERT: the PEM text is not"),
+        ({"DB_CA_CERT": "any.pem"}, "DB_SSLMODE=prefer does not check the server: set it to verify-full"),
+        ({"DB_CLIENT_KEY": KEY}, "DB_CLIENT_CERT is missing"),
+        ({"DB_CLIENT_CERT": "none.pem"}, "DB_CLIENT_CERT .*none.pem cannot be read"),
+        ({"DB_CLIENT_CERT": KEY, "DB_CLIENT_KEY": KEY}, "DB_CLIENT_CERT and its key, the PEM text"),
+        ({"DB_CLIENT_CERT": "any.pem", "DB_SSLMODE": "disable"}, "DB_SSLMODE=disable means no TLS"),
+    ],
+)
+def test_certificates_that_are_of_no_use_are_named(given: dict[str, str], line: str) -> None:
+    with pytest.raises(SettingsError, match=line) as caught:
+        read(Database, {**DB, **given})
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 def test_no_error_shows_a_secret() -> None:
     with pytest.raises(SettingsError) as caught:
         read(Database, {**DB, "DB_PORT": "x"})
@@ -58,6 +80,14 @@ def test_the_environment_wins_over_the_file_and_nothing_hides_it(
     monkeypatch.setenv("DB_USER", "")
     env = environment(tmp_path)
     assert (env["DB_HOST"], env["DB_NAME"], "DB_USER" in env) == ("environment", "file", False)
+
+
+def test_the_role_of_the_api_alone_may_be_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DB.items():
+        monkeypatch.setenv(name, value)
+    assert read(Database, environment(tmp_path)).api_role == "ecs_api"
+    monkeypatch.setenv("DB_API_ROLE", "")
+    assert read(Database, environment(tmp_path)).api_role == ""
 
 
 def test_lists_are_split_at_commas() -> None:

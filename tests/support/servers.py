@@ -25,7 +25,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from shared.config import Database
-from shared.embedded.broker import CONFIG, EmbeddedBroker
+from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.child import spawn, stop
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.ports import accepts
@@ -48,11 +48,10 @@ def postgres_server() -> Iterator[Database]:
     if "TEST_DB_HOST" in os.environ:
         yield _database_from_environment()
     elif docker_answers():
-        from testcontainers.postgres import PostgresContainer
+        from tests.support import containers
 
-        with PostgresContainer("postgres:18", driver=None) as container:
-            host, port = container.get_container_host_ip(), int(container.get_exposed_port(5432))
-            yield Database(host=host, port=port, user="test", password="test", name="test")
+        with containers.postgres(_QUICK) as settings:
+            yield settings
     else:
         with (
             temporary_directory() as directory,
@@ -67,12 +66,9 @@ def broker_server() -> Iterator[Address]:
     if "TEST_MQTT_HOST" in os.environ:
         yield os.environ["TEST_MQTT_HOST"], int(os.environ.get("TEST_MQTT_PORT", "1883"))
     elif docker_answers():
-        from testcontainers.core.container import DockerContainer
+        from tests.support import containers
 
-        container = DockerContainer("eclipse-mosquitto:2").with_exposed_ports(1883)
-        container.with_volume_mapping(str(CONFIG), "/mosquitto/config/mosquitto.conf")
-        with container:
-            address = container.get_container_host_ip(), int(container.get_exposed_port(1883))
+        with containers.broker() as address:
             wait_until(lambda: accepts(*address), timeout=30)
             yield address
     else:
@@ -260,15 +256,9 @@ def docker_answers() -> bool:
     """Whether a Docker daemon is there to run containers."""
     if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
         return False
-    import docker  # type: ignore[import-untyped]
-    from docker.errors import DockerException  # type: ignore[import-untyped]
+    from tests.support import containers
 
-    try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
-        return False
-    client.close()
-    return True
+    return containers.answers()
 
 
 def _database_from_environment() -> Database:

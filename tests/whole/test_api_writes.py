@@ -113,7 +113,7 @@ async def test_copy_from_the_client_fails(database: Database) -> None:
 async def test_a_login_of_its_own_cannot_write_whatever_it_sets(database: Database) -> None:
     execute(database, f"CREATE ROLE {database.name} LOGIN PASSWORD 'any' IN ROLE ecs_api")
     try:
-        async with pool(msgspec.structs.replace(database, user=database.name)) as its:
+        async with pool(msgspec.structs.replace(database, user=database.name, password="any")) as its:
             for trick in (*TRICKS, "SET ROLE postgres", "SET SESSION AUTHORIZATION postgres"):
                 async with its._connection() as connection:
                     with suppress(*REFUSED):

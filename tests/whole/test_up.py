@@ -61,7 +61,9 @@ class Up(Process):
 @embedded
 def test_it_runs_everything_and_goes_on_with_its_data(home: Path) -> None:
     # Left over from docker compose: what leads to other servers must not trip the embedded ones.
-    (home / ".env").write_text("DB_USER=x\nDB_PORT=nonsense\nMQTT_PORT=1\nMQTT_USE_TLS=true\n")
+    (home / ".env").write_text(
+        "DB_USER=x\nDB_PORT=nonsense\nDB_CA_CERT=none.pem\nDB_API_ROLE=\nMQTT_PORT=1\nMQTT_USE_TLS=true\n"
+    )
     with Up(home, "--vens", "3", "--interval", "0.2") as up:
         children = up.wait_until_running()
         assert all(accepts("127.0.0.1", port) for port in (up.port, up.ingest_port, up.broker_port))

@@ -194,6 +194,23 @@ async def test_poison_that_shows_only_as_a_batch_is_finished_is_found(writing: W
     assert writing.outcomes() == {"stored": 3, "duplicate": 0, "dead_lettered": 1, "ignored": 0}
 
 
+@pytest.mark.parametrize(
+    ("table", "check"), [("ven_telemetry", "used_power_kw > 99"), ("vens", "ven_id = 'x'")]
+)
+async def test_a_database_that_refuses_every_message_is_waited_for(
+    writing: Writing, table: str, check: str
+) -> None:
+    execute(writing.database, f"ALTER TABLE {table} ADD CONSTRAINT absurd CHECK ({check})")
+    messages = [reading("a", NOW, 1), reading("b", NOW, 2), status("a", "online", NOW)]
+    writing.put(*messages)
+    await eventually(lambda: "refuses every message" in str(writing.state.problems()))
+    assert writing.acked == []
+    execute(writing.database, f"ALTER TABLE {table} DROP CONSTRAINT absurd")
+    await eventually(lambda: sum(map(len, writing.acked)) == 3)
+    assert writing.outcomes() == {"stored": 3, "duplicate": 0, "dead_lettered": 0, "ignored": 0}
+    assert execute(writing.database, "SELECT ven_id FROM vens ORDER BY 1") == [("a",), ("b",)]
+
+
 async def test_a_key_that_two_batches_share_is_stored_once(writing: Writing) -> None:
     batches = [[reading("a", NOW, n), reading("b", NOW + n, n)] for n in range(6)]
     for batch in batches:

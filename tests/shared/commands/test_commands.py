@@ -20,7 +20,7 @@ from tests.support.servers import as_environment, execute, free_port
 
 
 def command(directory: Path, settings: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": "/usr/bin:/bin", "COLUMNS": "160", **as_environment(settings)}
+    env = {"PATH": "/usr/bin:/bin", **as_environment(settings)}
     return subprocess.run(
         [sys.executable, "-m", "shared.commands.cli", *arguments],
         env=env,

@@ -96,6 +96,7 @@ def test_it_waits_for_a_server_that_is_still_starting(tmp_path: Path) -> None:
         server.stop()
         run = Process(tmp_path, "shared.commands.cli", "migrate", env=as_environment(settings))
         wait_until(lambda: "waiting_for_database" in run.output(), 20)
+        assert "No such file or directory" in run.output().splitlines()[0], "why, from the first line on"
         server.start()
         assert run.wait(30) == 0
         server.stop()

@@ -1,0 +1,13 @@
+"""What PostgreSQL and libpq say of an error, in one line."""
+
+import psycopg
+
+
+def one_line(error: psycopg.Error) -> str:
+    """The reason, without details, which may repeat rows, and without libpq's hints.
+
+    Of several addresses of a host it is the last one's.
+    """
+    # Hints, such as "Is the server running locally …?", are lines that begin with a tab.
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]
+    return error.diag.message_primary or (lines[-1] if lines else type(error).__name__)
