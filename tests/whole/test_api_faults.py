@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
