@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,7 +89,11 @@ async def test_without_its_database_it_says_so_and_recovers(
         answers = await asyncio.gather(*(timed(client, path) for path in ("/health/db-check", *UNSHARED)))
         assert {status for status, _ in answers} == {503}
         assert max(seconds for _, seconds in answers) < BOUND_SECONDS
-        await eventually(lambda: _are_503(client, TELEMETRY))
+
+        def all_503() -> Awaitable[bool]:
+            return _are_503(client, TELEMETRY)
+
+        await eventually(all_503)
         for path in ("/health", "/api/vens", "/api/events", "/metrics"):
             assert (await timed(client, path))[0] == 200
     finally:

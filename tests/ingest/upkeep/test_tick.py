@@ -45,22 +45,22 @@ async def test_a_future_reading_counts_when_its_time_has_come(connection: Connec
 
 
 async def test_a_tick_that_dies_before_it_moves_did_not_happen(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await write(connection, R("a", START, 6.0), R("a", START + 90, 12.0))
-    counter = tick.Counter()
-    await counter.advance(connection, at(START + 30))
-
     async def dies(*_: object) -> None:
         raise asyncio.CancelledError
 
-    with monkeypatch.context() as patched:
-        patched.setattr(tick, "_move", dies)
-        with pytest.raises(asyncio.CancelledError):
-            await counter.advance(connection, at(START + 60))
-    assert await network(connection, "network_power_1m") == {0: (0.05, 30.0)}
-    await tick.Counter().advance(connection, at(START + 120))
-    assert await network(connection, "network_power_1m") == {0: (0.1, 60.0), 60: (0.15, 60.0)}
+    async with connecting(database, 2) as (leader, next_leader):
+        await write(leader, R("a", START, 6.0), R("a", START + 90, 12.0))
+        await tick.Counter().advance(leader, at(START + 30))
+        with monkeypatch.context() as patched:
+            patched.setattr(tick, "_move", dies)
+            with pytest.raises(asyncio.CancelledError):
+                await tick.Counter().advance(leader, at(START + 60))
+        assert leader.is_closed(), "the lock went with the session"
+        assert await network(next_leader, "network_power_1m") == {0: (0.05, 30.0)}
+        await tick.Counter().advance(next_leader, at(START + 120))
+        assert await network(next_leader, "network_power_1m") == {0: (0.1, 60.0), 60: (0.15, 60.0)}
 
 
 async def test_a_reader_sees_sums_and_watermark_of_one_moment(
