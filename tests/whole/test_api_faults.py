@@ -3,9 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -90,7 +91,7 @@ async def test_without_its_database_it_says_so_and_recovers(
         assert {status for status, _ in answers} == {503}
         assert max(seconds for _, seconds in answers) < BOUND_SECONDS
 
-        def all_503() -> Awaitable[bool]:
+        def all_503() -> Any:
             return _are_503(client, TELEMETRY)
 
         await eventually(all_503)
