@@ -72,6 +72,6 @@ def blame(error: BaseException) -> str:
 
 def explain(error: BaseException) -> str:
     """Why ingest waits, in words for the log and /health; no text of the database's own."""
-    if isinstance(error, RefusesEverythingError):
+    if isinstance(error, EcsError):
         return str(error)
     return meaning(error) or f"the database reports {type(error).__name__}"

@@ -6,6 +6,7 @@ that is lost on its way breaks the equation.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from heapq import nlargest
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -23,83 +24,57 @@ class Metrics:
     """The families, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.received = Counter("ecs_ingest_received", "Messages that arrived", registry=registry)
-        self.returned = Counter(
-            "ecs_ingest_returned",
-            "Messages given back to the broker, which sends them again",
-            registry=registry,
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.received = counter("ecs_ingest_received", "Messages that arrived")
+        self.returned = counter(
+            "ecs_ingest_returned", "Messages given back to the broker, which sends them again"
         )
         self.outcomes = {
-            Outcome.STORED: Counter("ecs_ingest_stored", "Messages stored", registry=registry),
-            Outcome.DUPLICATE: Counter("ecs_ingest_duplicate", "Messages already stored", registry=registry),
-            Outcome.DEAD_LETTERED: Counter(
-                "ecs_ingest_dead_lettered", "Messages that cannot be stored", registry=registry
-            ),
-            Outcome.IGNORED: Counter(
-                "ecs_ingest_ignored",
-                "Messages that ask for nothing: empty, or of a filter from before",
-                registry=registry,
+            Outcome.STORED: counter("ecs_ingest_stored", "Messages stored"),
+            Outcome.DUPLICATE: counter("ecs_ingest_duplicate", "Messages already stored"),
+            Outcome.DEAD_LETTERED: counter("ecs_ingest_dead_lettered", "Messages that cannot be stored"),
+            Outcome.IGNORED: counter(
+                "ecs_ingest_ignored", "Messages that ask for nothing: empty, or of a filter from before"
             ),
         }
-        self.flawed = Counter(
-            "ecs_ingest_flawed",
-            "Messages of which a part was left out; stored or duplicate",
-            registry=registry,
+        self.flawed = counter(
+            "ecs_ingest_flawed", "Messages of which a part was left out; stored or duplicate"
         )
-        self.conflict = Counter(
-            "ecs_ingest_conflict",
-            "Readings that differ from the one stored; also duplicate",
-            registry=registry,
+        self.conflict = counter(
+            "ecs_ingest_conflict", "Readings that differ from the one stored; also duplicate"
         )
-        self.dead_letters_new = Counter(
+        self.dead_letters_new = counter(
             "ecs_ingest_dead_letters_new",
             "Dead letters of a kind (topic, VEN, reason without figures) seen for the first time",
-            registry=registry,
         )
-        self.truncated = Counter(
-            "ecs_ingest_dead_letters_truncated", "Dead letters not kept whole", registry=registry
+        self.truncated = counter("ecs_ingest_dead_letters_truncated", "Dead letters not kept whole")
+        self.dead_letters_dropped = counter(
+            "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk"
         )
-        self.dead_letters_dropped = Counter(
-            "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk", registry=registry
-        )
-        self.rows = Counter("ecs_ingest_rows", "Rows written to the raw tables", registry=registry)
-        self.flush_seconds = Histogram(
+        self.rows = counter("ecs_ingest_rows", "Rows written to the raw tables")
+        self.flush_seconds = histogram(
             "ecs_ingest_flush_seconds",
             "Time to write one batch",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-            registry=registry,
         )
-        self.unacked = Gauge(
-            "ecs_ingest_unacked", "Messages received and not yet acknowledged", registry=registry
+        self.unacked = gauge("ecs_ingest_unacked", "Messages received and not yet acknowledged")
+        self.oldest = gauge("ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them")
+        self.database_up = gauge("ecs_ingest_database_up", "1 while the database takes batches")
+        self.mqtt_connected = gauge("ecs_ingest_mqtt_connected", "1 while subscribed at the broker")
+        self.rollup_lag = gauge("ecs_rollup_lag_seconds", "How far the watermark is behind the clock")
+        self.loads_lag = gauge(
+            "ecs_rollup_loads_lag_seconds", "How far the watermark of loads is behind the clock"
         )
-        self.oldest = Gauge(
-            "ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them", registry=registry
+        self.late_waiting = gauge(
+            "ecs_rollup_dirty_buckets", "Late readings and lists of loads that wait to be counted"
         )
-        self.database_up = Gauge(
-            "ecs_ingest_database_up", "1 while the database takes batches", registry=registry
-        )
-        self.mqtt_connected = Gauge(
-            "ecs_ingest_mqtt_connected", "1 while subscribed at the broker", registry=registry
-        )
-        self.rollup_lag = Gauge(
-            "ecs_rollup_lag_seconds", "How far the watermark is behind the clock", registry=registry
-        )
-        self.loads_lag = Gauge(
-            "ecs_rollup_loads_lag_seconds",
-            "How far the watermark of loads is behind the clock",
-            registry=registry,
-        )
-        self.late_waiting = Gauge(
-            "ecs_rollup_dirty_buckets",
-            "Late readings and lists of loads that wait to be counted",
-            registry=registry,
-        )
-        self.tick_seconds = Histogram(
+        self.tick_seconds = histogram(
             "ecs_rollup_tick_seconds",
             "Time to count what came since the last turn",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-            registry=registry,
         )
 
     def name_clocks(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:

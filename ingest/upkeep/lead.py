@@ -11,6 +11,7 @@ from ingest.health import Asker, DatabaseHealth
 from shared import db
 from shared.config import Database
 from shared.db import Connection
+from shared.errors import EcsError
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -51,7 +52,7 @@ class Lead:
                 try:
                     pause = await self._turn()
                     self._health.worked(Asker.LEADER)
-                except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+                except (EcsError, asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     if db.cancelled():
                         raise asyncio.CancelledError from exc
                     self._stumble(exc)

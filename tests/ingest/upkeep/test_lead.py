@@ -6,6 +6,7 @@ import pytest
 
 from ingest.health import State
 from ingest.upkeep.lead import Lead
+from ingest.upkeep.tick import NotMigratedError
 from shared.config import Database
 from shared.db import Connection
 from tests.support.servers import eventually
@@ -49,3 +50,24 @@ async def test_what_fails_is_said_once(capsys: pytest.CaptureFixture[str]) -> No
     for _ in range(2):
         lead._stumble(TimeoutError())
     assert capsys.readouterr().out.count("leader_waits") == 1
+
+
+async def test_a_database_that_lost_its_state_is_waited_for(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def work(_: Connection) -> float:
+        raise NotMigratedError("rollup_state is empty: run `ecs-backend migrate`")
+
+    state = State()
+    running = asyncio.create_task(Lead("test", LOCK, database, state.database, work).run())
+    said: list[str] = []
+
+    def waits() -> bool:
+        said.append(capsys.readouterr().out)
+        return any("leader_waits" in part for part in said)
+
+    await eventually(waits)
+    assert not running.done()
+    assert "run `ecs-backend migrate`" in "".join(said)
+    running.cancel()
+    await asyncio.wait([running])
