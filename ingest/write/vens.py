@@ -71,7 +71,7 @@ def signs_of(
     lists: dict[str, tuple[int, int]] = {}
     for message in singles:
         content = message.content
-        if not isinstance(content, Reading | StatusReport):
+        if not isinstance(content, Reading | Snapshot | StatusReport):
             continue
         ven_id, at = content.ven_id, spoken[message]
         if at is not None:
@@ -92,14 +92,15 @@ def signs_of(
 
 
 def said_at(message: Message, shared: bool) -> int | None:
-    """When a reading or status was said, by our clock: on arrival; a retained one at its own time, if it has one.
+    """When a message was said, by our clock: on arrival; a retained one at its own time, if it has one, and so a load
+    snapshot that the broker delivers again, of which nobody knows whether it was stored before.
 
     `shared`: the messages of a VEN come by several processes, where they may overtake each other: a time of its own
     that is hardly older than the arrival says better than this which was first.
     """
     content, received_at = message.content, message.received_at
-    ts = content.ts if isinstance(content, Reading | StatusReport) else None
-    if message.retain:
+    ts = content.ts if isinstance(content, Reading | Snapshot | StatusReport) else None
+    if message.retain or (message.dup and isinstance(content, Snapshot)):
         return None if ts is None else min(ts, received_at)
     overtaken_us = _REDELIVERY_US if message.dup else _OVERTAKING_US
     if shared and ts is not None and 0 <= received_at - ts <= overtaken_us:

@@ -69,7 +69,7 @@ def load_type(name: str, capacity: float, capability: float, usage: float) -> di
 
 
 def two_houses(now: float) -> list[tuple[str, dict[str, Any]]]:
-    """Two VENs online, one that has gone offline and one known only from a snapshot."""
+    """Two VENs online that report power, one that has gone offline and one known only from a snapshot."""
     return [
         reading(
             "a",
@@ -100,6 +100,8 @@ def two_houses(now: float) -> list[tuple[str, dict[str, Any]]]:
 
 
 LOADS_OF_TWO_HOUSES = [
+    # The VEN without a reading is online: its load has a capacity, but its power does not count.
+    load_type("ev", 9.0, 0.0, 0.0),
     # b's hvac has no capability: 0.25, what it sheds now; and no capacity: 1.0 + 0.25.
     load_type("hvac", 4.25, 0.75, 2.5),
     load_type("solar", 5.0, 0.0, 0.0),
@@ -110,7 +112,7 @@ LOADS_OF_TWO_HOUSES = [
 async def test_network_and_load_statistics(whole: Whole) -> None:
     began = time.time()
     await whole.send(*two_houses(began))
-    await eventually(lambda: (whole.get("/stats/network") or {}).get("onlineVens") == 2)
+    await eventually(lambda: (whole.get("/stats/network") or {}).get("onlineVens") == 3)
     await eventually(
         lambda: whole.get("/stats/loads") == LOADS_OF_TWO_HOUSES,
         explain=lambda: str(whole.get("/stats/loads")),
@@ -119,7 +121,7 @@ async def test_network_and_load_statistics(whole: Whole) -> None:
     today = stats.pop("totalHousePowerToday")
     assert stats == {
         "venCount": 4,
-        "onlineVens": 2,
+        "onlineVens": 3,
         "householdUsageKw": 6.0,
         "currentLoadReductionKw": 1.5,
         "networkEfficiency": 75.0,

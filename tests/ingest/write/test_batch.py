@@ -231,7 +231,7 @@ async def test_a_backlog_does_not_count_as_now_and_a_slow_clock_does(write: Writ
     assert await write.rows(spoke) == [(NOW + 20,)]
 
 
-async def test_a_snapshot_stores_no_sample_and_is_not_a_sign_of_life(write: Writing) -> None:
+async def test_a_snapshot_stores_no_sample(write: Writing) -> None:
     taught = snapshot("v", NOW, {"id": "a", "type": "hvac", "currentPowerKw": 1, "shedCapabilityKw": 0.5})
     assert await write(taught) == [S]
     assert await write(taught) == [S]
@@ -239,7 +239,20 @@ async def test_a_snapshot_stores_no_sample_and_is_not_a_sign_of_life(write: Writ
     assert await write.rows(
         "SELECT load_type, used_power_kw, shed_capability_kw, sampled FROM ven_loads"
     ) == [("hvac", 1, 0.5, False)]
-    assert await write.rows("SELECT ven_id, last_seen_at FROM vens") == [("v", None)]
+
+
+async def test_a_live_snapshot_is_a_sign_of_life(write: Writing) -> None:
+    taught = json.dumps({"venId": "v", "timestamp": NOW - 100, "loads": [{"id": "a", "currentPowerKw": 1}]})
+
+    async def hear(arrival: float, **flags: bool) -> None:
+        await write(message("ven/loads/v", taught.encode(), received_at=arrival, **flags))
+
+    # One that is kept, or that may have been heard before, speaks for its own time.
+    await hear(NOW - 3, retain=True)
+    await hear(NOW - 2, dup=True)
+    assert await write.rows(SIGNS) == [(NOW - 100, None)]
+    await hear(NOW - 1)
+    assert await write.rows(SIGNS) == [(NOW - 1, None)]
 
 
 async def test_loads_are_known_by_the_newest_message_that_says_so(write: Writing) -> None:
