@@ -8,6 +8,7 @@ import sys
 
 import uvloop
 
+from ingest.log_lines import LINES
 from ingest.service import Service
 from ingest.settings import Settings, read
 from shared import logs
@@ -29,7 +30,7 @@ def main() -> int:
 
 def _serve() -> int:
     settings = read(environment())
-    logs.configure(settings.log, "ingest")
+    logs.configure(settings.log, "ingest", LINES)
     host, port = settings.ingest.http_host, settings.ingest.http_port
     with listen(host, port, "set INGEST_HTTP_PORT to a free one") as listener:
         return uvloop.run(_run(settings, listener))

@@ -1,5 +1,7 @@
 """What ingest waits for: /health, the gauges and the log depend on it."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -12,34 +14,43 @@ log = get_logger(__name__)
 
 
 class Asker(Enum):
-    """The three parts of ingest that use the database."""
+    """The parts of ingest that use the database."""
 
     WRITER = "writer"
     PROBE = "probe"
     LEADER = "leader"
+    LOADS_LEADER = "leader of loads"
+
+
+_LEADERS = (Asker.LEADER, Asker.LOADS_LEADER)
 
 
 class DatabaseHealth:
-    """Whether the database is usable. The writer, the probe and the leader report to it; it logs each change
-    once."""
+    """Whether the database is usable. The writer, the probe and the leaders report to it; it logs each change once,
+    and at its end how long it lasted. `in_hand`: how many messages wait, for that line."""
 
     def __init__(self, troubles: dict[Asker, str] | None = None) -> None:
         self._troubles = {Asker.WRITER: "not yet connected"} if troubles is None else troubles
+        self._worked_at: float | None = None
+        self._away_since: float | None = None
+        self._leader_waits_since: float | None = None
+        self.in_hand: Callable[[], int] = lambda: 0
 
     @property
     def problem(self) -> str | None:
-        """Why no batch can be stored now; None: it can. What only the leader cannot do does not stop batches."""
+        """Why no batch can be stored now; None: it can. What only a leader cannot do does not stop batches."""
         return self._troubles.get(Asker.WRITER) or self._troubles.get(Asker.PROBE)
 
     def failed(self, asker: Asker, error: BaseException) -> None:
         """`asker` could not do its work because of `error`."""
-        why = explain(error)
-        leader = asker is Asker.LEADER
-        known = {reason for of, reason in self._troubles.items() if leader or of is not Asker.LEADER}
-        if why not in known:
-            log.warning(
-                "leader_waits" if leader else "waiting_for_database", why=why, error=type(error).__name__
-            )
+        why, kind = explain(error), type(error).__name__
+        if asker in _LEADERS:
+            if why not in self._troubles.values():
+                log.warning("leader_waits", why=why, error=kind)
+                self._leader_waits_since = self._leader_waits_since or time.monotonic()
+        elif why not in self._of_writing():
+            log.warning("waiting_for_database", why=why, error=kind)
+            self._away_since = self._away_since or self._worked_at or time.monotonic()
         self._troubles[asker] = why
 
     def worked(self, asker: Asker) -> None:
@@ -48,8 +59,21 @@ class DatabaseHealth:
         self._troubles.pop(asker, None)
         if asker is Asker.WRITER:
             self._troubles.pop(Asker.PROBE, None)
+        if asker not in _LEADERS:
+            self._worked_at = time.monotonic()
         if was and self.problem is None:
-            log.info("database_ready")
+            log.info("database_ready", seconds=_since(self._away_since), messages=self.in_hand())
+            self._away_since = None
+        if self._leader_waits_since and not any(leader in self._troubles for leader in _LEADERS):
+            log.info("leader_ready", seconds=_since(self._leader_waits_since))
+            self._leader_waits_since = None
+
+    def _of_writing(self) -> set[str]:
+        return {why for asker, why in self._troubles.items() if asker not in _LEADERS}
+
+
+def _since(moment: float | None) -> float:
+    return 0.0 if moment is None else round(time.monotonic() - moment, 1)
 
 
 @dataclass

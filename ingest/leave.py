@@ -6,6 +6,7 @@ import sys
 import msgspec
 import uvloop
 
+from ingest.log_lines import LINES
 from ingest.service import Service
 from ingest.settings import Settings, read
 from shared import logs
@@ -29,7 +30,7 @@ def main() -> int:
 
 def _leave(client_id: str | None) -> int:
     settings = read(environment())
-    logs.configure(settings.log, "leave")
+    logs.configure(settings.log, "leave", LINES)
     if client_id:
         mqtt = msgspec.structs.replace(settings.mqtt, client_id=client_id)
         settings = msgspec.structs.replace(settings, mqtt=mqtt)

@@ -71,6 +71,8 @@ class Metrics:
         self.late_waiting = gauge(
             "ecs_rollup_dirty_buckets", "Late readings and lists of loads that wait to be counted"
         )
+        self.vens_known = gauge("ecs_vens_known", "VENs heard of")
+        self.vens_online = gauge("ecs_vens_online", "VENs with a sign of life within VEN_OFFLINE_AFTER")
         self.tick_seconds = histogram(
             "ecs_rollup_tick_seconds",
             "Time to count what came since the last turn",
@@ -80,6 +82,11 @@ class Metrics:
     def name_clocks(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """Show the VENs that `off` gives with how far, in s, their clocks are behind."""
         self.registry.register(_Clocks(off))
+
+
+def value(metric: Counter | Gauge) -> float:
+    """The figure that a counter or gauge without labels shows now."""
+    return next(iter(metric.collect())).samples[0].value
 
 
 class _Clocks(Collector):

@@ -8,7 +8,8 @@ import time
 from ingest import http
 from ingest.db_probe import Probe
 from ingest.health import State
-from ingest.message import DeadLetter, Message
+from ingest.message import DeadLetter, Message, Outcome
+from ingest.metrics import value
 from ingest.partitions import Partitions
 from ingest.receive.decode import Decoder
 from ingest.receive.refusal import DecodeError
@@ -18,7 +19,7 @@ from ingest.receive.topics import TopicMap
 from ingest.settings import Settings
 from ingest.upkeep.leader import Leader
 from ingest.write.batch import Store
-from ingest.write.flush_log import FlushSummary
+from ingest.write.flush_log import Backlog, FlushSummary
 from ingest.write.inbox import Inbox
 from ingest.write.writer import Writer
 from shared.logs import get_logger
@@ -29,6 +30,7 @@ log = get_logger(__name__)
 _DRAIN_SECONDS = 6.0
 _DISCONNECT_SECONDS = 1.5
 _REPORT_SECONDS = 1.0
+_IDLE_SECONDS = 60.0
 # When leaving: the broker sends what it holds at once, and more as it is acknowledged.
 _LOOK_SECONDS, _QUIET_LOOKS = 0.5, 4
 
@@ -58,6 +60,9 @@ class Service:
         self._leader = Leader(settings.db, settings.retention, settings.dashboard, self._state)
         self._state.metrics.unacked.set_function(self._unacked)
         self._state.metrics.oldest.set_function(self._oldest_seconds)
+        self._state.database.in_hand = self._unacked
+        self._backlog = Backlog(settings.mqtt.receive_maximum)
+        self._said_at = time.monotonic()
         self._probe = Probe(settings.db, self._state.database)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -161,23 +166,36 @@ class Service:
         return 0.0 if received_at is None else max(0.0, time.time() - received_at / 1e6)
 
     def _say_flushes(self) -> None:
+        """One line for what was written; a minute without any, and without trouble: one that says so."""
         flushes, self._writer.flushes = self._writer.flushes, FlushSummary()
+        away = bool(self._state.problems())
         if flushes.batches:
-            log.info(
-                "flush",
-                messages=flushes.messages,
-                rows=flushes.rows,
-                batches=flushes.batches,
-                ms=round(flushes.seconds * 1000, 1),
-                unacked=self._unacked(),
-                oldest_s=round(self._oldest_seconds(), 3),
-            )
+            log.info("flush", **flushes.fields(), **self._standing())
+        elif time.monotonic() - self._said_at >= _IDLE_SECONDS and not away:
+            log.info("idle", seconds=round(time.monotonic() - self._said_at), **self._standing())
+        if flushes.batches or away or time.monotonic() - self._said_at >= _IDLE_SECONDS:
+            self._said_at = time.monotonic()
         if flushes.dead_letters.messages:
             log.warning("dead_letters", **flushes.dead_letters.fields())
         if flushes.flawed.messages:
             log.warning("flawed", **flushes.flawed.fields())
         if flushes.conflicts.messages:
             log.warning("conflicts", **flushes.conflicts.fields())
+        if worked_off := self._backlog.look(flushes.messages, self._unacked(), away=away):
+            log.info("caught_up", messages=worked_off[0], seconds=round(worked_off[1], 1))
+
+    def _standing(self) -> dict[str, object]:
+        """How things stand now, for the log; the last three count since the start."""
+        metrics = self._state.metrics
+        return {
+            "unacked": self._unacked(),
+            "oldest_s": round(self._oldest_seconds(), 3),
+            "rollup_s": round(value(metrics.rollup_lag), 1),
+            "online": int(value(metrics.vens_online)),
+            "dead_lettered": int(value(metrics.outcomes[Outcome.DEAD_LETTERED])),
+            "flawed": int(value(metrics.flawed)),
+            "conflict": int(value(metrics.conflict)),
+        }
 
 
 async def _within(seconds: float, task: asyncio.Task[None]) -> None:

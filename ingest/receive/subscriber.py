@@ -69,6 +69,8 @@ class Subscriber:
         self._drained = asyncio.Event()
         self._paused = False
         self._tls = tls_context(settings)
+        self._lost_at: float | None = None
+        self._was_subscribed = False
 
     def ack(self, messages: list[Message]) -> None:
         """Acknowledge stored messages, but never by a packet id of an older connection."""
@@ -114,6 +116,7 @@ class Subscriber:
         why = explain(exc)
         if self._state.waiting_for_broker != why:
             log.warning("broker_lost", host=self._settings.host, port=self._settings.broker_port, why=why)
+            self._lost_at = self._lost_at or time.monotonic()
         self._state.waiting_for_broker = why
 
     async def _connection(self) -> None:
@@ -146,7 +149,11 @@ class Subscriber:
         if refused:
             raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
         self._state.waiting_for_broker = None
-        log.info("subscribed", filters=self._filters, client_id=self._settings.client_id)
+        away = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
+        log.info(
+            "subscribed", filters=self._filters, client_id=self._settings.client_id, seconds=round(away, 1)
+        )
+        self._lost_at, self._was_subscribed = None, True
 
     async def _leave(self, client: aiomqtt.Client) -> None:
         """Unsubscribe everything, wait for `finish` while what the broker holds comes in, and end the session."""
@@ -194,6 +201,8 @@ class Subscriber:
 
     def _connected(self, session_present: bool) -> None:
         log.info("broker_connected", host=self._settings.host, session_present=session_present)
+        if self._was_subscribed and not session_present:
+            log.warning("session_lost", client_id=self._settings.client_id)
         self._on_connack(session_present)
 
     def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:

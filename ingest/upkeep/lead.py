@@ -33,6 +33,8 @@ class Lead:
         settings: Database,
         health: DatabaseHealth,
         work: Work,
+        *,
+        asker: Asker = Asker.LEADER,
         look: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> None:
         self._job = job
@@ -40,6 +42,7 @@ class Lead:
         self._settings = settings
         self._health = health
         self._work = work
+        self._asker = asker
         self._look = look
         self._connection: Connection | None = None
         self._leads = False
@@ -51,7 +54,7 @@ class Lead:
                 pause = _TRY_SECONDS
                 try:
                     pause = await self._turn()
-                    self._health.worked(Asker.LEADER)
+                    self._health.worked(self._asker)
                 except (EcsError, asyncpg.PostgresError, *db.UNREACHABLE) as exc:
                     if db.cancelled():
                         raise asyncio.CancelledError from exc
@@ -73,7 +76,7 @@ class Lead:
         return pause
 
     def _stumble(self, error: BaseException) -> None:
-        self._health.failed(Asker.LEADER, error)
+        self._health.failed(self._asker, error)
         # A fresh session: the lock is given up with the old one, and whoever is well may lead.
         self._drop()
 

@@ -5,7 +5,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ingest.health import State
+from ingest.health import Asker, State
 from ingest.partitions import Partitions
 from ingest.upkeep import history, late, loads, retention, tick
 from ingest.upkeep.fragments import SHARED
@@ -44,8 +44,15 @@ class Leader:
         self._hold = timedelta(seconds=dashboard.ven_offline_after)
         self._metrics = state.metrics
         self._leads = [
-            Lead("count", advisory_locks.LEADER, settings, state.database, self._turn, self._look),
-            Lead("count loads", advisory_locks.LOADS_LEADER, settings, state.database, self._loads_turn),
+            Lead("count", advisory_locks.LEADER, settings, state.database, self._turn, look=self._look),
+            Lead(
+                "count loads",
+                advisory_locks.LOADS_LEADER,
+                settings,
+                state.database,
+                self._loads_turn,
+                asker=Asker.LOADS_LEADER,
+            ),
         ]
         self._counter, self._load_counter, self._horizon = tick.Counter(), loads.LoadCounter(), Horizon()
         self._backfill, self._loads_backfill = history.Backfill(history.VENS), history.Backfill(history.LOADS)
@@ -101,7 +108,11 @@ class Leader:
             await retention.reuse_dead_letters(connection)
 
     async def _look(self, connection: Connection) -> None:
-        """Bring the figures of counting up to date: how far behind is read when somebody asks."""
+        """Bring the figures of the fleet and of counting up to date: how far behind is read when somebody asks."""
+        fleet = await connection.fetchrow(SQL["fleet"], self._hold)
+        if fleet is not None:
+            self._metrics.vens_known.set(fleet["known"])
+            self._metrics.vens_online.set(fleet["online"])
         row = await connection.fetchrow(SQL["progress"])
         if row is not None and row["watermark"] is not None:
             watermark, of_loads = row["watermark"], row["loads_watermark"]

@@ -33,3 +33,8 @@ SELECT CASE WHEN isfinite(watermark) THEN extract(epoch FROM watermark)::float8 
            (SELECT 1 FROM late_readings LIMIT 100000) UNION ALL (SELECT 1 FROM late_lists LIMIT 100000)
        ) AS notes) AS waiting
 FROM rollup_state
+
+-- name: fleet
+-- $1 interval: so long without a sign of life makes a VEN offline -> how many VENs are known, how many online
+SELECT count(*) AS known, count(*) FILTER (WHERE alive_at >= now() - $1::interval) AS online
+FROM ven_signs

@@ -29,3 +29,5 @@ async def wait_for_writers(connection: Connection) -> None:
         waiting = {row["transaction"] for row in writers}
         if waited - _POLL_SECONDS < _SAY_AFTER_SECONDS <= waited:
             log.warning("counting_waits_for_writers", writers=[row["who"] for row in writers])
+    if waited >= _SAY_AFTER_SECONDS:
+        log.info("writers_done", seconds=round(waited, 1))

@@ -1,6 +1,8 @@
 """What was flushed since the last line in the log."""
 
+import time
 from collections.abc import Sequence
+from statistics import median
 
 from ingest.message import DeadLetter, Message, Outcome, Reading, singly, ven_of
 from ingest.write.dead_letters import KEPT_TOPIC_CHARACTERS
@@ -29,27 +31,83 @@ class Sampled:
 class FlushSummary:
     """Counts of batches, and samples of messages that an operator should look at.
 
-    `seconds`: while at least one batch was being written.
+    `busy`: s while at least one batch was being written; `writes`: how many s each batch took; `newest`: the newest
+    reading that was stored or known (its time, at most that of its arrival), µs since the epoch.
     """
 
     def __init__(self) -> None:
+        self.began = time.monotonic()
         self.messages = self.rows = self.batches = 0
-        self.seconds = 0.0
+        self.busy = 0.0
+        self.writes: list[float] = []
+        self.newest: int | None = None
         self.dead_letters, self.flawed, self.conflicts = Sampled(), Sampled(), Sampled()
 
-    def add(self, batch: Sequence[Message], conflicts: Sequence[Message], rows: int, seconds: float) -> None:
-        """Count one batch that took `rows` rows and `seconds` more of the time."""
+    def add(
+        self,
+        batch: Sequence[Message],
+        conflicts: Sequence[Message],
+        *,
+        rows: int,
+        seconds: float,
+        busy: float,
+    ) -> None:
+        """Count one batch: it took `rows` rows, `seconds` from its beginning on, and `busy` more of the time."""
         self.batches += 1
         self.messages += len(batch)
         self.rows += rows
-        self.seconds += seconds
+        self.busy += busy
+        self.writes.append(seconds)
         for message in singly(batch):
+            if isinstance(message.content, Reading):
+                self.newest = max(self.newest or 0, min(message.content.ts, message.received_at))
             if isinstance(message.content, DeadLetter):
                 self.dead_letters.add(message, message.content.error)
             elif reason := reason_of(message):
                 self.flawed.add(message, reason)
         for message in conflicts:
             self.conflicts.add(message, CONFLICT_REASON)
+
+    def fields(self) -> dict[str, object]:
+        """For the log: what was done, in how many seconds, and how old the newest reading of it is."""
+        return {
+            "seconds": round(time.monotonic() - self.began, 3),
+            "messages": self.messages,
+            "rows": self.rows,
+            "batches": self.batches,
+            "ms": round(self.busy * 1000, 1),
+            "median_ms": round(median(self.writes) * 1000, 1),
+            "worst_ms": round(max(self.writes) * 1000, 1),
+            "behind_s": None if self.newest is None else round(max(0.0, time.time() - self.newest / 1e6), 3),
+        }
+
+
+class Backlog:
+    """The messages that waited while a server was away, or ingest itself: counted until they are worked off.
+
+    As long as the broker has some, it gives as many as it may (`hold`).
+    """
+
+    def __init__(self, hold: int) -> None:
+        self._hold = hold
+        self._messages = 0
+        self._began: float | None = None
+        self._away = True
+
+    def look(self, messages: int, in_hand: int, *, away: bool) -> tuple[int, float] | None:
+        """To be called once a second, with how many `messages` were written since. Returns, once it is worked off, how
+        many these were and how many s that took; None otherwise, and if no more waited than were in hand."""
+        if away:
+            self._away, self._messages, self._began = True, 0, None
+            return None
+        if not self._away:
+            return None
+        self._began = time.monotonic() if self._began is None else self._began
+        self._messages += messages
+        if in_hand > self._hold // 2:
+            return None
+        self._away = False
+        return (self._messages, time.monotonic() - self._began) if self._messages > self._hold else None
 
 
 def flawed(batch: Sequence[Message]) -> int:

@@ -157,7 +157,8 @@ class Writer:
         self._ack(batch)
         self._state.count({outcome: outcomes.count(outcome) for outcome in Outcome})
         metrics = self._state.metrics
-        metrics.flush_seconds.observe(now - flight.began)
+        seconds = now - flight.began
+        metrics.flush_seconds.observe(seconds)
         rows = rows_of(batch, outcomes)
         metrics.rows.inc(rows)
         metrics.truncated.inc(sum(is_cut(m) for m in singly(batch) if isinstance(m.content, DeadLetter)))
@@ -165,5 +166,6 @@ class Writer:
         metrics.flawed.inc(flawed(batch))
         metrics.conflict.inc(len(tally.conflicts))
         metrics.dead_letters_new.inc(tally.new_dead_letters)
-        self.flushes.add(batch, tally.conflicts, rows, now - max(flight.began, self._settled_at))
+        busy = now - max(flight.began, self._settled_at)
+        self.flushes.add(batch, tally.conflicts, rows=rows, seconds=seconds, busy=busy)
         self._settled_at = now

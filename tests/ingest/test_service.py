@@ -15,9 +15,13 @@ import aiomqtt
 import msgspec
 import pytest
 
+from ingest.health import Asker
 from ingest.receive.paho_bridge import PahoBridge
+from ingest.service import Service
+from ingest.settings import read
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
+from tests.support import log_schema
 from tests.support.samples import field_samples, telemetry
 from tests.support.servers import (
     Address,
@@ -81,6 +85,8 @@ class Ingesting:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.process.output().splitlines() if line.startswith("{")]
+        for line in lines:
+            log_schema.check(line)
         return [line for line in lines if line["event"] == name]
 
 
@@ -114,6 +120,8 @@ async def test_every_message_of_the_field_ends_as_it_must(
         assert execute(database, f"SELECT count(*) FROM {table}") == [(expected[kind],)], table
     assert execute(database, "SELECT count(*) FROM ven_loads WHERE snapshot_ts IS NOT NULL") == [(2,)]
     assert ingesting.outcomes() == (len(samples) - expected["dead_letter"], 0, expected["dead_letter"])
+    await eventually(lambda: ingesting.events("flush") and ingesting.events("dead_letters"))
+    assert sum(line["messages"] for line in ingesting.events("flush")) == len(samples)
 
 
 async def test_duplicates_are_counted_and_not_stored_across_restarts(
@@ -291,3 +299,45 @@ def test_wrong_settings_and_taken_ports_end_it_with_one_line(tmp_path: Path, dat
         assert unlucky.wait() == 1
     assert port in unlucky.output()
     assert "INGEST_HTTP_PORT" in unlucky.output()
+
+
+async def test_a_backlog_is_told_once_it_is_worked_off(
+    tmp_path: Path, database: Database, broker: Address, unique: str
+) -> None:
+    ingesting = Ingesting(tmp_path, database, broker, unique, receive_maximum=30)
+    ingesting.wait_ready()
+    assert ingesting.process.stop() == 0
+    messages = [("volttron/metering", telemetry("v", time.time() + n / 100, n)) for n in range(200)]
+    await publish(broker, unique, *messages)
+    ingesting.again()
+    await eventually(lambda: ingesting.events("caught_up"), explain=ingesting.process.output)
+    assert ingesting.events("caught_up")[0]["messages"] == 200
+    ingesting.process.kill()
+
+
+async def test_a_quiet_minute_is_told_unless_a_server_is_away(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = Service(read(as_environment(database, Mqtt(host="none"), Ingest())))
+
+    def said_after(seconds: float) -> bool:
+        service._said_at = time.monotonic() - seconds
+        service._say_flushes()
+        return "idle" in capsys.readouterr().out
+
+    assert not said_after(61)
+    service._state.waiting_for_broker = None
+    service._state.database.worked(Asker.WRITER)
+    assert not said_after(59)
+    assert said_after(61)
+
+
+async def test_a_session_that_the_broker_forgot_is_told(
+    ingesting: Ingesting, broker: Address, database: Database
+) -> None:
+    # Who takes the session over with a clean start ends it.
+    async with aiomqtt.Client(*broker, identifier=ingesting.prefix):
+        await eventually(lambda: ingesting.events("broker_lost"), explain=ingesting.process.output)
+    await eventually(lambda: ingesting.events("session_lost"), explain=ingesting.process.output)
+    await eventually(lambda: len(ingesting.events("subscribed")) > 1)
+    assert ingesting.events("subscribed")[-1]["seconds"] > 0
