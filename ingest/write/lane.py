@@ -21,7 +21,6 @@ class Lane:
         """The connection; raises one of db.UNREACHABLE, or a login error."""
         if self._connection is None or self._connection.is_closed():
             made = await writer_connection(self._settings)
-            _end_writing_when_lost(made)
             try:
                 await self._store.prepare(made)
             except BaseException:
@@ -42,13 +41,3 @@ class Lane:
         if connection is not None:
             with contextlib.suppress(*db.UNREACHABLE):
                 await connection.close(timeout=2)
-
-
-def _end_writing_when_lost(connection: Connection) -> None:
-    """Wake a COPY that waits to write when its connection is lost.
-
-    asyncpg 0.32 lets it wait without end: event loops do not call resume_writing when a connection is lost. After
-    this the next write fails. tests/ingest/write/test_writer.py pins this.
-    """
-    protocol = connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001
-    connection.add_termination_listener(lambda _: protocol.resume_writing())
