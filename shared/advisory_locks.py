@@ -14,3 +14,5 @@ COUNTING = 1919905900
 COUNTING_LOADS = 1919905901
 # Held by the transaction that makes or drops partitions (migrations/0003.rollups.sql, ingest/upkeep/retention.sql).
 PARTITIONS = 1701016949
+# Held by the session that retries dead letters (ingest/dead_letters/retry.py).
+DEAD_LETTERS = 1684369524

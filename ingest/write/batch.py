@@ -83,15 +83,14 @@ class Store:
         singles = singly(batch)
         readings, repeated = _distinct_readings(singles)
         await self._partitions.ensure(connection, (reading.ts for reading in readings))
-        async with AsyncExitStack() as stack:
-            try:
+        try:
+            async with AsyncExitStack() as stack:
                 await stack.enter_async_context(connection.transaction())
                 stored = await self._copy_readings(connection, readings)
-            except asyncpg.UniqueViolationError as exc:
-                if self._merging or classify(exc) is not Fault.STORED_BEFORE:
-                    raise
-            else:
                 return Copied(connection, stack.pop_all(), batch, singles, stored, repeated)
+        except asyncpg.UniqueViolationError as exc:
+            if self._merging or classify(exc) is not Fault.STORED_BEFORE:
+                raise
         # Repeats come in swarms.
         self._merging = _MERGE_BATCHES
         return await self.copy(connection, batch)

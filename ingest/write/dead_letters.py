@@ -38,6 +38,7 @@ class DeadLetterRow:
     payload_bytes: int
     error: str
     kind_sha256: bytes
+    ven_id: str | None
 
 
 async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -> int:
@@ -78,6 +79,7 @@ def _row(sha: bytes, message: Message, content: DeadLetter) -> DeadLetterRow:
         payload_bytes=message.size,
         error=storable(content.error),
         kind_sha256=_kind(message, content),
+        ven_id=None if content.ven_id is None else storable(content.ven_id),
     )
 
 

@@ -134,12 +134,14 @@ ON CONFLICT (client_id, mid) DO UPDATE
 -- name: insert_dead_letters
 -- $1 bytea[]: sha256 of topic and payload, sorted, each once; $2 bigint[]: arrival; $3 bigint[]: times seen;
 -- $4 text[]: topic; $5 bytea[]: payload, cut; $6 bigint[]: its whole size in bytes; $7 text[]: error;
--- $8 bytea[]: sha256 of its kind
-INSERT INTO dead_letters AS d (message_sha256, received_at, times_seen, topic, payload, payload_bytes, error, kind_sha256)
+-- $8 bytea[]: sha256 of its kind; $9 text[]: its VEN, or null
+INSERT INTO dead_letters AS d (message_sha256, received_at, times_seen, topic, payload, payload_bytes, error,
+                               kind_sha256, ven_id)
 SELECT u.sha, 'epoch'::timestamptz + u.at * interval '1 microsecond', u.times, u.topic, u.payload, u.size, u.error,
-       u.kind
-FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::bytea[])
-     AS u (sha, at, times, topic, payload, size, error, kind)
+       u.kind, u.ven
+FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::bytea[],
+            $9::text[])
+     AS u (sha, at, times, topic, payload, size, error, kind, ven)
 ON CONFLICT (message_sha256) DO UPDATE
     SET received_at = greatest(d.received_at, excluded.received_at), times_seen = d.times_seen + excluded.times_seen
 

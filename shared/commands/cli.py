@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared import installation, logs
-from shared.commands import program, status, up
+from shared.commands import program, running, status, up
 from shared.commands.migrate import migrate
 from shared.config import Dashboard, Database, Ingest, Log, environment, read
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 
 _PROGRAM = "ecs-backend"
+# These read the rest of the command line themselves.
+_WITH_ARGUMENTS = {
+    "simulate": "fixtures.fleet",
+    "rollup": "ingest.upkeep.rebuild",
+    "leave": "ingest.leave",
+    "dead-letters": "ingest.dead_letters",
+}
 _SETTINGS = (
     "Settings come from the environment, or from a .env file in the working directory; "
     ".env.example explains each."
@@ -23,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0, 1 for a failure, 2 for wrong usage or settings."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("simulate", "rollup", "leave"):
+    if rest and options.command not in _WITH_ARGUMENTS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return program.run(_PROGRAM, lambda: _run(options, rest))
 
@@ -37,14 +44,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
             return _migrate(options.rollback)
         case "status":
             return _status()
-        case "rollup":
-            return _become("ingest.upkeep.rebuild", rest)
-        case "simulate":
-            return _become("fixtures.fleet", rest)
-        case "leave":
-            return _become("ingest.leave", rest)
-        case service:
-            return _become(service, ())
+        case command:
+            return _become(_WITH_ARGUMENTS.get(command, command), rest)
 
 
 def _migrate(rollback: int) -> int:
@@ -55,7 +56,7 @@ def _migrate(rollback: int) -> int:
 
 
 def _status() -> int:
-    env = environment()
+    env = running.environment()
     status.show(read(Database, env), read(Dashboard, env), read(Ingest, env))
     return 0
 
@@ -105,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
         help="Take an ingest process out of a shared group for good. Needs MQTT_HOST and DB_*.",
         add_help=False,
     )
+    commands.add_parser(
+        "dead-letters",
+        help="Look at messages that could not be stored, store them after all, delete them. Needs DB_*.",
+        add_help=False,
+    )
     return parser
 
 
@@ -119,7 +125,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         epilog=_SETTINGS,
     )
     parser.add_argument(
-        "--data", type=Path, default=Path(".data"), help="where data is kept (default: %(default)s)"
+        "--data", type=Path, default=running.DATA, help="where data is kept (default: %(default)s)"
     )
     parser.add_argument("--port", type=_port, help="port of the api (default: API_PORT, or 8000)")
     parser.add_argument(

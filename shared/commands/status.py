@@ -1,6 +1,7 @@
 """`ecs-backend status`: what the database holds and how far it is counted, for a person."""
 
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,17 @@ from shared.db import libpq_arguments
 from shared.db_errors import MIGRATE
 from shared.errors import StartupError
 from shared.sql import load_blocks
+from shared.tables import console_for
 
 _SQL = load_blocks(Path(__file__).with_name("status.sql"))
 # A reading should speak a little longer than the VEN's next takes to come.
 _SLACK_SECONDS = 60
-# Nothing is this wide: a table is as wide as what is in it.
-_UNCUT_COLUMNS = 1_000_000
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def show(settings: Database, dashboard: Dashboard, ingest: Ingest) -> None:
     """Print it; StartupError when the database cannot be asked."""
-    console = Console()
-    if not console.is_terminal:
-        # A file or a pipe has no width: rich would take 80 columns and cut what is longer.
-        console = Console(width=_UNCUT_COLUMNS)
+    console = console_for(sys.stdout)
     try:
         with psycopg.connect(**libpq_arguments(settings)) as connection:
             _show(console, connection, dashboard, figures(ingest))

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from shared import config, logs
+from shared.commands import running
 from shared.commands.migrate import migrate
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 from shared.embedded.broker import EmbeddedBroker
@@ -126,6 +127,7 @@ class Services:
         )
         self._start_servers()
         migrate(self._database)
+        running.write(self._data, self._leading_here())
         self._spawn("ingest", self._ingest.http_host, self._ingest.http_port)
         self._spawn("api", self._api.host, self._api.port)
         _say(self._what_runs())
@@ -140,6 +142,22 @@ class Services:
         # Set to nothing, a variable hides the one in .env from the children.
         given = msgspec.to_builtins(settings)
         self._env.update({name: "" if given[name] is None else str(given[name]).lower() for name in names})
+
+    def _leading_here(self) -> dict[str, str]:
+        """The settings by which commands beside this one find what runs here: none of a server of somebody else's."""
+        names = [
+            *(_DATABASE_LOGIN if self._postgres else ()),
+            *(_BROKER_LOGIN if self._broker else ()),
+        ]
+        if not names:
+            return {}
+        ports = {
+            "INGEST_HTTP_HOST": self._ingest.http_host,
+            "INGEST_HTTP_PORT": str(self._ingest.http_port),
+            "API_HOST": self._api.host,
+            "API_PORT": str(self._api.port),
+        }
+        return {**{name: self._env[name] for name in names}, **ports}
 
     def _read(self, kind: type[S]) -> S:
         return config.read(kind, config.without_unset(self._env))

@@ -90,7 +90,7 @@ def test_an_outage_reads_as_what_to_do_and_what_it_cost() -> None:
     ]
 
 
-def test_every_sentence_can_be_said_of_the_fields_that_are_listed() -> None:
+def test_every_sentence_needs_only_the_fields_that_are_listed() -> None:
     samples: dict[type, Any] = {str: "text", int: 3, float: 0.5, list: ["one"], bool: True}
     types = field_types()
     for event in LINES.sentences:

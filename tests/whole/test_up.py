@@ -68,6 +68,10 @@ def test_it_runs_everything_and_goes_on_with_its_data(home: Path) -> None:
         children = up.wait_until_running()
         assert all(accepts("127.0.0.1", port) for port in (up.port, up.ingest_port, up.broker_port))
         stored = up.wait_for_rows()
+        for arguments, answer in ((["status"], "online"), (["dead-letters", "list"], "no dead letters")):
+            with Process(home, "shared.commands.cli", *arguments, env={}) as beside:
+                assert beside.wait() == 0, beside.output()
+                assert answer in beside.output()
         up.send_signal(signal.SIGINT)
         assert up.wait() == 0
         assert "the data" in up.output()

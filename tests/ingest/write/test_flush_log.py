@@ -23,7 +23,7 @@ def test_it_tells_the_median_the_worst_and_the_newest() -> None:
     assert fields["behind_s"] == pytest.approx(20, abs=5)
 
 
-def test_a_clock_that_is_ahead_makes_nothing_newer_than_its_arrival() -> None:
+def test_a_clock_ahead_makes_nothing_newer_than_its_arrival() -> None:
     flushes, now = FlushSummary(), time.time()
     ahead = message("volttron/metering", telemetry("v", now + 200, 1.0), received_at=now - 60)
     flushes.add([ahead], [], rows=1, seconds=0.1, busy=0.1)

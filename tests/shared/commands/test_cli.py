@@ -1,15 +1,19 @@
 """The `ecs-backend` command: help, settings, exit codes."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
 
+from shared.commands import running
 from shared.commands.migrate import migration_ids
 from shared.config import Database
 from tests.support.servers import Process, as_environment, execute, new_database
 
 
-@pytest.mark.parametrize("command", [(), ("up",), ("migrate",), ("ingest",), ("api",), ("simulate",)])
+@pytest.mark.parametrize(
+    "command", [(), ("up",), ("migrate",), ("ingest",), ("api",), ("simulate",), ("dead-letters",)]
+)
 def test_help_explains_each_command(tmp_path: Path, command: tuple[str, ...]) -> None:
     with Process(tmp_path, "shared.commands.cli", *command, "--help", env={}) as process:
         assert process.wait() == 0
@@ -51,3 +55,19 @@ def test_settings_come_from_env_file_too(tmp_path: Path, database: Database) -> 
     (tmp_path / ".env").write_text("".join(lines))
     with Process(tmp_path, "shared.commands.cli", "migrate", env={}) as process:
         assert process.wait() == 0
+
+
+def test_what_up_has_written_counts_only_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    running.write(tmp_path, {"DB_HOST": "/a", "DB_USER": "u", "MQTT_HOST": "here", "INGEST_HTTP_PORT": "9"})
+    assert "DB_HOST" not in running.environment(tmp_path)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setenv("DB_USER", "other")
+        found = running.environment(tmp_path)
+        assert (found["DB_HOST"], found["DB_USER"], found["INGEST_HTTP_PORT"]) == ("/a", "u", "9")
+        monkeypatch.setenv("DB_HOST", "mine")
+        found = running.environment(tmp_path)
+        assert (found["DB_HOST"], found["DB_USER"], found["MQTT_HOST"]) == ("mine", "other", "here")

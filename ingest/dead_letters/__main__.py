@@ -1,0 +1,204 @@
+"""`ecs-backend dead-letters`: messages that could not be stored: look at them, store them after all, delete them."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ingest.database import writer_connection
+from ingest.db_errors import explain
+from ingest.dead_letters.chosen import SQL, Chosen
+from ingest.dead_letters.retry import Result, retry
+from ingest.dead_letters.shown import pointed_at
+from ingest.log_lines import LINES
+from ingest.settings import Settings, read
+from shared import db, logs
+from shared.commands import program
+from shared.commands.running import environment
+from shared.db import Connection
+from shared.errors import StartupError
+from shared.tables import console_for
+
+_PROGRAM = "ecs-backend dead-letters"
+_SPAN = re.compile(r"(\d+)\s*([mhd])")
+_SPANS = {"m": "minutes", "h": "hours", "d": "days"}
+
+Work = Callable[[Connection, Settings], Awaitable[None]]
+
+
+def main() -> int:
+    """Do what the command line says; 0, 1 when that cannot be done, 2 for wrong usage or settings."""
+    parser = _parser()
+    options = parser.parse_args()
+    chosen = Chosen(*(getattr(options, name, None) for name in ("reason", "ven", "since")))
+    if options.command in ("retry", "purge") and chosen == Chosen() and not options.all:
+        parser.error(f"{options.command}: say which, with --reason, --ven or --since, or --all")
+    return program.run(_PROGRAM, lambda: _run(options, chosen))
+
+
+def _run(options: argparse.Namespace, chosen: Chosen) -> int:
+    # Of the broker only the topics matter here.
+    settings = read({"MQTT_HOST": "none", **environment()})
+    logs.configure(settings.log, "dead-letters", LINES)
+    try:
+        asyncio.run(_connected(settings, _work(options, chosen)))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{_PROGRAM}: interrupted; run it again to go on\n")
+        return program.FAILED
+    return 0
+
+
+def _work(options: argparse.Namespace, chosen: Chosen) -> Work:
+    match options.command:
+        case "list":
+            return lambda connection, _: _list(connection, chosen, options.limit)
+        case "show":
+            return lambda connection, _: _show(connection, options.id)
+        case "purge":
+            return lambda connection, _: _purge(connection, chosen, dry_run=options.dry_run)
+        case _:
+            return lambda connection, settings: _retry(connection, settings, chosen, dry_run=options.dry_run)
+
+
+async def _connected(settings: Settings, work: Work) -> None:
+    try:
+        connection = await writer_connection(settings.db)
+        try:
+            await work(connection, settings)
+        finally:
+            await connection.close(timeout=5)
+    except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
+        raise StartupError(explain(exc)) from exc
+
+
+async def _list(connection: Connection, chosen: Chosen, limit: int) -> None:
+    letters, _ = await chosen.count(connection)
+    table = Table("id", "last seen", "times", "VEN", "topic", "reason", box=None, header_style="dim")
+    for row in await chosen.newest(connection, limit):
+        seen = f"{row['received_at']:%Y-%m-%dT%H:%M:%SZ}"
+        texts = (
+            str(row["id"]),
+            seen,
+            f"{row['times_seen']:,}",
+            row["ven_id"] or "-",
+            row["topic"],
+            row["error"],
+        )
+        table.add_row(*map(Text, texts))
+    console = console_for(sys.stdout)
+    if letters:
+        console.print(table)
+    console.print(f"{min(limit, letters):,} of {letters:,} dead letters" if letters else "no dead letters")
+
+
+async def _show(connection: Connection, letter: int) -> None:
+    row = await connection.fetchrow(SQL["get"], letter)
+    if row is None:
+        raise StartupError(f"there is no dead letter {letter}: see {_PROGRAM} list")
+    kept = len(row["payload"])
+    cut = f", of which the first {kept:,} are kept" if kept < row["payload_bytes"] else ""
+    for name, value in (
+        ("id", row["id"]),
+        ("last seen", f"{row['received_at']:%Y-%m-%dT%H:%M:%S.%fZ}, {row['times_seen']:,} times"),
+        ("VEN", row["ven_id"] or "not known"),
+        ("topic", row["topic"]),
+        ("reason", row["error"]),
+        ("payload", f"{row['payload_bytes']:,} bytes{cut}"),
+    ):
+        _say(Text.assemble((f"{name:<11}", "dim"), str(value)))
+    _say(Text(f"\n{pointed_at(row['payload'], row['error'])}"))
+
+
+async def _retry(connection: Connection, settings: Settings, chosen: Chosen, *, dry_run: bool) -> None:
+    letters, _ = await chosen.count(connection)
+    with _progress() as progress:
+        task = progress.add_task("retrying", total=letters)
+        result = await retry(
+            connection,
+            settings,
+            chosen,
+            dry_run=dry_run,
+            progress=lambda done: progress.advance(task, done),
+        )
+    _say(Text(_told(result, dry_run=dry_run)))
+
+
+def _told(result: Result, *, dry_run: bool) -> str:
+    """What came of it, in a line, and a line for each reason of those that stay."""
+    if dry_run:
+        begin = f"{result.stored:,} could be stored"
+    else:
+        begin = f"{result.stored:,} are stored now, {result.duplicate:,} were stored before"
+    left = [f"{begin}; {result.left.total():,} stay"]
+    return "\n".join([*left, *(f"{n:>8,}  {reason}" for reason, n in result.left.most_common(20))])
+
+
+async def _purge(connection: Connection, chosen: Chosen, *, dry_run: bool) -> None:
+    letters, last = await chosen.count(connection)
+    if dry_run:
+        _say(Text(f"{letters:,} would be deleted"))
+        return
+    with _progress() as progress:
+        task = progress.add_task("deleting", total=letters)
+        async for rows in chosen.by_id(connection, last):
+            await connection.execute(SQL["delete"], [row["id"] for row in rows])
+            progress.advance(task, len(rows))
+    _say(Text(f"{letters:,} deleted"))
+
+
+def _progress() -> Progress:
+    """On standard error, and gone when it is over; nothing in a pipe."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _say(text: Text) -> None:
+    console_for(sys.stdout).print(text, soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=f"{__doc__.partition(': ')[2]} Needs DB_*.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="the newest, with the reason of each")
+    listing.add_argument("--limit", type=int, default=50, help="how many (default: %(default)s)")
+    _add_filters(listing)
+    show = commands.add_parser("show", help="one of them: its payload, with the defect pointed at")
+    show.add_argument("id", type=int, help="as in list")
+    for name, what in (
+        ("retry", "try to store them, as the settings and this version read them"),
+        ("purge", "delete them"),
+    ):
+        changing = commands.add_parser(name, help=what)
+        _add_filters(changing)
+        changing.add_argument("--all", action="store_true", help="really all")
+        changing.add_argument("--dry-run", action="store_true", help="change nothing, say what would happen")
+    return parser
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", help="those whose reason holds this text")
+    parser.add_argument("--ven", help="those of this VEN")
+    parser.add_argument("--since", type=_moment, help="those seen since: ISO 8601, or 90m, 2h, 3d ago")
+
+
+def _moment(text: str) -> datetime:
+    span = _SPAN.fullmatch(text)
+    if span:
+        return datetime.now(UTC) - timedelta(**{_SPANS[span[2]]: int(span[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither ISO 8601 nor a span such as 2h") from exc
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+if __name__ == "__main__":
+    sys.exit(main())
