@@ -9,7 +9,7 @@ from pathlib import Path
 from shared import installation, logs
 from shared.commands import program, running, status, up
 from shared.commands.migrate import migrate
-from shared.config import Dashboard, Database, Ingest, Log, environment, read
+from shared.config import Database, Log, environment, read
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 
 _PROGRAM = "ecs-backend"
@@ -43,7 +43,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
         case "migrate":
             return _migrate(options.rollback)
         case "status":
-            return _status()
+            status.show(running.environment(), as_json=options.json, every=options.watch)
+            return 0
         case command:
             return _become(_WITH_ARGUMENTS.get(command, command), rest)
 
@@ -52,12 +53,6 @@ def _migrate(rollback: int) -> int:
     env = environment()
     logs.configure(read(Log, env), "migrate")
     migrate(read(Database, env), rollback)
-    return 0
-
-
-def _status() -> int:
-    env = running.environment()
-    status.show(read(Database, env), read(Dashboard, env), read(Ingest, env))
     return 0
 
 
@@ -95,8 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         ("api", "Answer REST requests on API_HOST:API_PORT, until SIGTERM or Ctrl-C. Needs DB_*."),
     ):
         commands.add_parser(name, help=what, description=what, epilog=_SETTINGS)
-    what = "Show what the database holds, how far rollups are, and what became dead letters. Needs DB_*."
-    commands.add_parser("status", help=what, description=what, epilog=_SETTINGS)
+    _add_status(commands)
     commands.add_parser("rollup", help="Recompute rollups from raw rows. Needs DB_*.", add_help=False)
     commands.add_parser(
         "simulate", help="Report as a fleet of simulated VENs. Needs MQTT_HOST.", add_help=False
@@ -150,6 +144,25 @@ def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = commands.add_parser("migrate", help=what, description=what, epilog=_SETTINGS)
     parser.add_argument(
         "--rollback", type=_count, default=0, metavar="N", help="undo the newest N migrations instead"
+    )
+
+
+def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "Show how everything is: services, VENs, dead letters, tables, disk. Needs DB_*."
+    parser = commands.add_parser(
+        "status",
+        help=what,
+        description=f"{what} Beside `ecs-backend up` it finds the servers by itself.",
+        epilog=_SETTINGS,
+    )
+    parser.add_argument("--json", action="store_true", help="as one line of JSON")
+    parser.add_argument(
+        "--watch",
+        type=_seconds,
+        nargs="?",
+        const=2.0,
+        metavar="S",
+        help="again every S seconds (2), until Ctrl-C",
     )
 
 

@@ -1,22 +1,29 @@
 """`ecs-backend status` and `ecs-backend rollup` on a real database."""
 
+import json
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from ingest.partitions import Partitions
 from ingest.write.batch import Store
 from shared import db
+from shared.commands.status_screen import screen
 from shared.config import Database
 from tests.ingest.upkeep.support import END, START, at, network, write
 from tests.support.leader import count
 from tests.support.model import R
-from tests.support.samples import message, reading, status
-from tests.support.servers import as_environment, execute, free_port
+from tests.support.samples import message, reading, status, telemetry
+from tests.support.servers import Process, as_environment, connect, execute, free_port, wait_until
 
 
 def command(directory: Path, settings: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +70,11 @@ async def test_status_names_slow_reporters_and_what_would_be_right(
     done = command(tmp_path, database, "status")
     assert done.returncode == 0, done.stderr
     assert "2 VENs report every 30 min; raise VEN_OFFLINE_AFTER to 1860" in done.stdout
-    assert "a tick takes   unknown" in done.stdout
+    assert "unknown: no ingest answers" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.rstrip().endswith(" 30 min")] == [
+        "s",
+        "t",
+    ]
 
 
 async def test_status_names_flaws_conflicts_and_clocks(database: Database, tmp_path: Path) -> None:
@@ -75,9 +86,105 @@ async def test_status_names_flaws_conflicts_and_clocks(database: Database, tmp_p
     await connection.close()
     execute(database, "UPDATE vens SET last_seen_at = now()")
     lines = command(tmp_path, database, "status").stdout.splitlines()
-    assert any("slow" in line and "flawed" in line and "batterySoc is a text" in line for line in lines)
-    assert any("slow" in line and "conflict" in line and "give each reading a time" in line for line in lines)
+    assert any("slow" in line and "batterySoc is a text" in line for line in lines)
+    assert any("slow" in line and "give each reading a time" in line for line in lines)
     assert any("slow" in line and "whole hours: zone" in line and "3,600 s" in line for line in lines)
+
+
+async def test_status_as_json_names_the_newest_dead_letter(database: Database, tmp_path: Path) -> None:
+    connection = await db.connect(database, application="test")
+    dead = [
+        message(f"oadr/meter/v{n}", telemetry(f"v{n}", 1, 1.0), received_at=time.time() - n) for n in (1, 2)
+    ]
+    await write(connection, R("a", START, 1.0))
+    await Store("t", Partitions()).write(connection, dead)
+    await connection.close()
+    execute(database, "UPDATE vens SET first_seen_at = now() - interval '2 days'")
+    report = json.loads(command(tmp_path, database, "status", "--json").stdout)
+    assert report["health"]["ingest"]["status"] == "unreachable"
+    assert report["database"]["encoding"] == "UTF8"
+    assert (report["vens"]["known"], report["rates"]) == (1, None)
+    ((letter),) = report["dead_letters"]
+    assert (letter["messages"], letter["ven"], letter["topic"]) == (2, "v1", "oadr/meter/v1")
+    assert report["settings"]["VEN_OFFLINE_AFTER"] == 960
+    assert report["disk"]["used"] > 0
+
+
+def test_status_names_who_holds_a_lock(database: Database, tmp_path: Path) -> None:
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
+    with connect(database) as holder, ThreadPoolExecutor() as pool:
+        holder.execute("SET application_name = 'backup'")
+        holder.execute("LOCK TABLE vens IN SHARE MODE")
+        waiting = pool.submit(delete_vens, database)
+        wait_until(lambda: execute(database, waits, database.name))
+        report = json.loads(command(tmp_path, database, "status", "--json").stdout)
+        pid = holder.info.backend_pid
+        holder.rollback()
+        waiting.result()
+    ((session),) = report["waiting"]
+    assert (session["application"], session["holder_application"]) == ("ecs-test", "backup")
+    assert session["holder"] == pid
+
+
+def delete_vens(settings: Database) -> None:
+    with connect(settings) as connection:
+        connection.execute("SET application_name = 'ecs-test'")
+        connection.execute("DELETE FROM vens")
+
+
+def test_a_watch_goes_on_without_a_database_and_ends_at_ctrl_c(database: Database, tmp_path: Path) -> None:
+    away = as_environment(msgspec.structs.replace(database, host="127.0.0.1", port=free_port()))
+    arguments = ("status", "--json", "--watch", "0.1")
+    with Process(tmp_path, "shared.commands.cli", *arguments, env=away) as watch:
+        wait_until(lambda: watch.output().count("\n") >= 2, 20, watch.output)
+        assert "no database at" in json.loads(watch.output().splitlines()[0])["error"]
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait() == 0
+
+
+def test_growth_of_today_says_how_many_days_are_left() -> None:
+    report = EMPTY | {
+        "disk": {
+            "used": 2**30,
+            "free": 70 * 2**30,
+            "a_day": 7.0 * 2**30,
+            "days_left": 10.0,
+            "raw_at_retention": 2**40,
+        }
+    }
+    text = StringIO()
+    Console(width=200, file=text).print(screen(report))
+    assert (
+        "70.0 GiB free; raw rows grow by 7.0 GiB a day, 1.0 TiB at retention; 10 days left" in text.getvalue()
+    )
+
+
+EMPTY: dict[str, Any] = {
+    "health": {},
+    "database": {
+        "version": "18.0",
+        "encoding": "UTF8",
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "read_only": False,
+        "migration": "0001",
+    },
+    "rates": None,
+    "waiting": [],
+    "vens": {
+        "online": 0,
+        "known": 0,
+        "clocks": [],
+        "flawed": [],
+        "conflicting": [],
+        "longest_offline": [],
+        "slow_reporters": {"vens": 0, "worst": []},
+    },
+    "counting": None,
+    "dead_letters": [],
+    "tables": [],
+    "settings": {},
+}
 
 
 async def test_rebuild_puts_rollups_right_and_says_what_it_did(database: Database, tmp_path: Path) -> None:
