@@ -225,6 +225,7 @@ _NOW = int(time.time())
             f'{{"timestamp":{_NOW}.%d,"usedPowerKw":1,"loads":[{{"id":"a","type":"t%d","currentPowerKw":1}}]',
         ),
     ],
+    ids=["status", "telemetry"],
 )
 async def test_nesting_of_any_depth_ends_nothing(
     ingesting: Ingesting, broker: Address, database: Database, topic: str, start: str
