@@ -1,4 +1,4 @@
-"""One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, dead letters, marks."""
+"""One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, flaws, dead letters, notes."""
 
 from collections.abc import Sequence, Set
 from contextlib import AsyncExitStack

@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from statistics import quantiles
 from typing import NamedTuple
 
 import psycopg
+from paho.mqtt import publish
 from rich.console import Console
 from rich.table import Table
 
@@ -31,13 +33,14 @@ from tests.support.servers import (
 
 _EVERY_SECONDS = 5
 _ASKING_SECONDS = 5.0
+_VEN, _DAYS_POINTS = "bench-00007", 288
 QUESTIONS = {
     "stats/network": "/api/stats/network",
     "stats/loads": "/api/stats/loads",
     "network history": "/api/stats/network/history",
     "network history, 1m": "/api/stats/network/history?granularity=1m",
-    "VEN history": "/api/vens/bench-00007/history",
-    "load history": "/api/vens/bench-00007/loads/bench-00007-3/history",
+    "VEN history": f"/api/vens/{_VEN}/history",
+    "load history": f"/api/vens/{_VEN}/loads/{_VEN}-3/history",
 }
 
 
@@ -126,14 +129,33 @@ def _print_ingest(system: System, count: int, lags: list[float]) -> None:
     )
 
 
+def _report_a_day(system: System, path: str) -> None:
+    """Give a VEN, late, the day before that its history lacks; returns when all its points are there."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    every = [hour - timedelta(minutes=5) * n for n in range(_DAYS_POINTS + 1)]
+    readings = [
+        {"venId": _VEN, "timestamp": at.timestamp(), "usedPowerKw": 1 + n / 1000, "shedPowerKw": n / 7000}
+        for n, at in enumerate(every)
+    ]
+    publish.single("volttron/metering", json.dumps(readings), qos=1, port=system.broker.port)
+    wait_until(lambda: _points(system.api_port, path) == _DAYS_POINTS, 60)
+
+
+def _points(port: int, path: str) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        return len(json.load(answer)["points"])
+
+
 def front_door(system: System) -> None:
     """Requests a second of one api process, beside /health in the same run."""
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
-    span = f"start={now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}&end={now:%Y-%m-%dT%H:%M:%SZ}"
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    span = f"start={hour - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}&end={hour:%Y-%m-%dT%H:%M:%SZ}"
+    day = f"/api/vens/{_VEN}/history?granularity=5m&{span}"
+    _report_a_day(system, day)
     paths = {
         "/health": "/health",
         "stats/network": "/api/stats/network",
-        "VEN history, a day by 5m": f"/api/vens/bench-00007/history?granularity=5m&{span}",
+        f"VEN history, a day by 5m ({_DAYS_POINTS} points)": day,
         "network history": "/api/stats/network/history",
     }
     table = Table(title="One api process, 16 connections")
