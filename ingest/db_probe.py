@@ -5,7 +5,8 @@ import asyncio
 import asyncpg
 
 from ingest.database import probe_connection
-from ingest.health import Asker, DatabaseHealth
+from ingest.db_promises import doubts
+from ingest.health import Asker, State
 from shared import db
 from shared.config import Database
 from shared.db import Connection
@@ -18,9 +19,10 @@ _ANSWER_SECONDS = 5.0
 class Probe:
     """Asks once a second, over a connection of its own."""
 
-    def __init__(self, settings: Database, health: DatabaseHealth) -> None:
+    def __init__(self, settings: Database, state: State) -> None:
         self._settings = settings
-        self._health = health
+        self._state = state
+        self._health = state.database
         self._connection: Connection | None = None
 
     async def run(self) -> None:
@@ -43,6 +45,7 @@ class Probe:
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await probe_connection(self._settings)
+                self._state.doubt("database", await doubts(self._connection))
             await self._connection.fetchval("SELECT 1", timeout=self._settings.timeout)
         except (asyncpg.PostgresError, *db.UNREACHABLE) as exc:
             self._drop()

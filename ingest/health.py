@@ -78,11 +78,12 @@ def _since(moment: float | None) -> float:
 
 @dataclass
 class State:
-    """What ingest waits for (None: nothing), and its figures."""
+    """What ingest waits for (None: nothing), its figures, and what its servers do not keep though they work."""
 
     waiting_for_broker: str | None = "not yet connected"
     database: DatabaseHealth = field(default_factory=DatabaseHealth)
     metrics: Metrics = field(default_factory=Metrics)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.metrics.database_up.set_function(lambda: "database" not in self.problems())
@@ -97,3 +98,12 @@ class State:
         """Note the outcomes of messages, once they are final."""
         for outcome, messages in outcomes.items():
             self.metrics.outcomes[outcome].inc(messages)
+
+    def doubt(self, server: str, why: list[str]) -> None:
+        """Note why `server` may not keep what ingest promises, and log what is new; an empty list: all is well."""
+        for each in why:
+            if each not in self.doubts.get(server, []):
+                log.warning("promise_in_doubt", server=server, why=each)
+        self.doubts = (
+            {**self.doubts, server: why} if why else {k: v for k, v in self.doubts.items() if k != server}
+        )

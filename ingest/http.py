@@ -24,13 +24,15 @@ class Server(uvicorn.Server):
 
 
 def create_app(state: State) -> Starlette:
-    """The app: 200 on /health while ingest receives and stores, 503 with what it waits for; /metrics."""
+    """The app: 200 on /health while ingest receives and stores, 503 with what it waits for; /metrics. `warnings`: what
+    the servers do not keep though they work."""
 
     async def health(_: Request) -> Response:
         waiting = state.problems()
+        warnings = {"warnings": state.doubts} if state.doubts else {}
         if waiting:
-            return JSONResponse({"status": "waiting", "waitingFor": waiting}, status_code=503)
-        return JSONResponse({"status": "ok"})
+            return JSONResponse({"status": "waiting", "waitingFor": waiting, **warnings}, status_code=503)
+        return JSONResponse({"status": "ok", **warnings})
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

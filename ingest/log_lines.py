@@ -140,6 +140,11 @@ LINES = Lines(
             + ("kept our session" if r["session_present"] else "has no session of ours from before")
         ),
         "subscribed": _subscribed,
+        "promise_in_doubt": lambda r: f"NOT SAFE: {r['why']}. See `ecs-backend doctor`.",
+        "broker_dropped": lambda r: (
+            f"MESSAGES LOST: the broker dropped {r['messages']:,}, its queues are full: raise its limit of queued "
+            "messages. See `ecs-backend doctor`."
+        ),
         "session_lost": lambda r: (
             f"SESSION LOST: the broker forgot the session of {r['client_id']}, and what it held for it. Does it keep "
             "sessions over a restart (persistence), and MQTT_SESSION_EXPIRY long?"

@@ -64,6 +64,10 @@ class Metrics:
         self.oldest = gauge("ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them")
         self.database_up = gauge("ecs_ingest_database_up", "1 while the database takes batches")
         self.mqtt_connected = gauge("ecs_ingest_mqtt_connected", "1 while subscribed at the broker")
+        self.broker_dropped = gauge(
+            "ecs_broker_dropped_messages",
+            "Messages that the broker dropped since its start, for any subscriber, as mosquitto says",
+        )
         self.rollup_lag = gauge("ecs_rollup_lag_seconds", "How far the watermark is behind the clock")
         self.loads_lag = gauge(
             "ecs_rollup_loads_lag_seconds", "How far the watermark of loads is behind the clock"

@@ -12,6 +12,7 @@ from ingest.message import DeadLetter, Message, Outcome
 from ingest.metrics import value
 from ingest.partitions import Partitions
 from ingest.receive.decode import Decoder
+from ingest.receive.drops import Drops
 from ingest.receive.refusal import DecodeError
 from ingest.receive.sessions import Sessions
 from ingest.receive.subscriber import Subscriber
@@ -63,7 +64,8 @@ class Service:
         self._state.database.in_hand = self._unacked
         self._backlog = Backlog(settings.mqtt.receive_maximum)
         self._said_at = time.monotonic()
-        self._probe = Probe(settings.db, self._state.database)
+        self._probe = Probe(settings.db, self._state)
+        self._drops = Drops(settings.mqtt, self._state)
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Receive and store until `stop` is set, then write what has arrived, acknowledge and disconnect."""
@@ -73,6 +75,7 @@ class Service:
                 tasks.create_task(self._report(), name="report"),
                 tasks.create_task(self._leader.run(), name="leader"),
                 tasks.create_task(self._probe.run(), name="probe"),
+                tasks.create_task(self._drops.run(), name="drops"),
             ]
             subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
             writer = tasks.create_task(self._writer.run(), name="writer")

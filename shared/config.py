@@ -45,7 +45,8 @@ class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
 
 
 class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
-    """Where the broker is, how to log in, and the session ingest keeps there. Times in seconds."""
+    """Where the broker is, how to log in, and the session ingest keeps there. Times in seconds. Certificates and keys
+    are files, or the PEM text itself."""
 
     host: Text
     port: Port | None = None
@@ -55,6 +56,7 @@ class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
     ca_cert: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    tls_server_name: str | None = None
     client_id: Text = "ecs-ingest"
     keepalive: Annotated[int, Meta(ge=1, le=65535)] = 60
     session_expiry: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 86400
@@ -161,17 +163,19 @@ def read(kind: type[S], env: Mapping[str, str]) -> S:
     except msgspec.ValidationError as exc:
         raise SettingsError(_one_line(str(exc), given)) from exc
     if isinstance(settings, Database):
-        _check_tls(settings)
+        _check_database_tls(settings)
     if isinstance(settings, Retention):
         _check_order(settings)
     if isinstance(settings, Dashboard):
         _check_timezone("DASHBOARD_TIMEZONE", settings.dashboard_timezone)
-    if isinstance(settings, Mqtt) and settings.naive_timezone != "refuse":
-        _check_timezone("MQTT_NAIVE_TIMEZONE", settings.naive_timezone)
+    if isinstance(settings, Mqtt):
+        _check_broker_tls(settings)
+        if settings.naive_timezone != "refuse":
+            _check_timezone("MQTT_NAIVE_TIMEZONE", settings.naive_timezone)
     return settings
 
 
-def _check_tls(db: Database) -> None:
+def _check_database_tls(db: Database) -> None:
     """No certificate is silently left unused, and each can be read."""
     mode = f"DB_SSLMODE={db.sslmode}"
     if db.ca_cert:
@@ -190,6 +194,20 @@ def _check_tls(db: Database) -> None:
         if db.sslmode == "disable":
             raise SettingsError(f"DB_CLIENT_CERT is set, but {mode} means no TLS: set it to verify-full")
         check_pair("DB_CLIENT_CERT", db.client_cert, db.client_key)
+
+
+def _check_broker_tls(mqtt: Mqtt) -> None:
+    """The same of the broker."""
+    names = ("ca_cert", "client_cert", "client_key", "tls_server_name")
+    unused = [f"MQTT_{name.upper()}" for name in names if getattr(mqtt, name)]
+    if unused and not mqtt.use_tls:
+        raise SettingsError(f"{unused[0]} is set, but MQTT_USE_TLS is not: set it to true")
+    if mqtt.client_key and not mqtt.client_cert:
+        raise SettingsError("MQTT_CLIENT_CERT is missing: MQTT_CLIENT_KEY is the key of a certificate")
+    if mqtt.ca_cert:
+        check_authority("MQTT_CA_CERT", mqtt.ca_cert)
+    if mqtt.client_cert:
+        check_pair("MQTT_CLIENT_CERT", mqtt.client_cert, mqtt.client_key)
 
 
 def _check_order(keep: Retention) -> None:

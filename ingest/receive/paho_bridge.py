@@ -15,6 +15,7 @@ from typing import Any
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
 
 from ingest.receive.broker_words import NO_ANSWER, NOT_MQTT
 
@@ -27,13 +28,13 @@ _MAX_LENGTH_BYTES = 4
 
 # topic, payload, qos, packet id, dup, retain
 OnPublish = Callable[[str, bytes, int, int, bool, bool], None]
-OnConnack = Callable[[bool], None]
+OnConnack = Callable[[bool, Properties], None]
 
 
 class PahoBridge:
     """Takes over reading and acknowledging for one aiomqtt client, before it connects.
 
-    `on_connack(session_present)` comes before any message of the connection.
+    `on_connack(session_present, what the broker says of itself)` comes before any message of the connection.
     """
 
     def __init__(self, client: aiomqtt.Client, on_publish: OnPublish, on_connack: OnConnack) -> None:
@@ -54,7 +55,7 @@ class PahoBridge:
 
         def on_connect(paho: PahoClient, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
             if not reason.is_failure:
-                on_connack(flags.session_present)
+                on_connack(flags.session_present, properties)
             if connected:
                 connected(paho, userdata, flags, reason, properties)  # type: ignore[call-arg]
 

@@ -3,26 +3,26 @@
 import asyncio
 import contextlib
 import random
-import ssl
 import time
 from collections.abc import Callable
 
 import aiomqtt
 import asyncpg
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.health import State
 from ingest.message import Message
+from ingest.receive.broker_promises import doubts
 from ingest.receive.broker_words import explain
+from ingest.receive.connection import connection, end_session
 from ingest.receive.paho_bridge import PahoBridge
 from ingest.receive.sessions import Sessions
 from shared import db
 from shared.config import Mqtt
-from shared.errors import SettingsError
 from shared.logs import get_logger
+from shared.mqtt_tls import tls_context
 
 log = get_logger(__name__)
 
@@ -31,9 +31,6 @@ _BACKOFF_SECONDS = (0.2, 10.0)
 _RETAIN_ONLY_WHEN_NEW = 1
 _REFUSED = 0x80
 _SESSION_RETRY_SECONDS = 5.0
-# What is larger than the contract's 128 KiB becomes a dead letter; what is larger than this the broker discards
-# (MQTT 5, section 3.1.2.11.4): one message must not fill the memory.
-_MAX_PACKET_BYTES = 8 * 1024 * 1024
 
 
 class Subscriber:
@@ -120,7 +117,7 @@ class Subscriber:
         self._state.waiting_for_broker = why
 
     async def _connection(self) -> None:
-        client = self._client()
+        client = connection(self._settings, self._tls)
         # From here on: a batch that commits before CONNACK must not be acknowledged on the new connection.
         self._generation += 1
         self._bridge = bridge = PahoBridge(client, self._on_publish, self._connected)
@@ -163,9 +160,7 @@ class Subscriber:
         self._state.waiting_for_broker = None
         self.unsubscribed.set()
         await self._until_finished(client)
-        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0
-        client._client.disconnect(properties=properties)  # noqa: SLF001 - aiomqtt's own has no properties
+        end_session(client)
         if self._sessions:
             await self._sessions.settle([])
 
@@ -199,10 +194,11 @@ class Subscriber:
             why = lost.exception()
             raise aiomqtt.MqttError(f"connection lost: {why}" if why else "connection closed") from why
 
-    def _connected(self, session_present: bool) -> None:
+    def _connected(self, session_present: bool, connack: Properties) -> None:
         log.info("broker_connected", host=self._settings.host, session_present=session_present)
         if self._was_subscribed and not session_present:
             log.warning("session_lost", client_id=self._settings.client_id)
+        self._state.doubt("broker", doubts(self._settings, connack))
         self._on_connack(session_present)
 
     def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:
@@ -225,39 +221,6 @@ class Subscriber:
     def _subscriptions(self) -> list[str]:
         group = self._settings.shared_group
         return [f"$share/{group}/{f}" if group else f for f in self._filters]
-
-    def _client(self) -> aiomqtt.Client:
-        settings = self._settings
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = settings.session_expiry
-        properties.ReceiveMaximum = settings.receive_maximum
-        properties.MaximumPacketSize = _MAX_PACKET_BYTES
-        return aiomqtt.Client(
-            settings.host,
-            settings.broker_port,
-            username=settings.username,
-            password=settings.password,
-            identifier=settings.client_id,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            # aiomqtt's default wipes the session at the first connect of every process.
-            clean_start=False,
-            keepalive=settings.keepalive,
-            properties=properties,
-            tls_context=self._tls,
-        )
-
-
-def tls_context(settings: Mqtt) -> ssl.SSLContext | None:
-    """The TLS side of the settings, None without MQTT_USE_TLS; SettingsError when a file is of no use."""
-    if not settings.use_tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_cert)
-        if settings.client_cert:
-            context.load_cert_chain(settings.client_cert, settings.client_key)
-    except OSError as exc:
-        raise SettingsError(f"MQTT_CA_CERT, MQTT_CLIENT_CERT or MQTT_CLIENT_KEY: {exc}") from exc
-    return context
 
 
 def _options() -> SubscribeOptions:

@@ -26,15 +26,15 @@ def make(connection: Connection, role: str) -> None:
 
     `connection` commits by itself. Existence is looked at first: PostgreSQL checks rights before existence.
     """
-    known, joined = _state(connection, role)
+    known, joined = state(connection, role)
     try:
         if not known:
             _run(connection, "create", role)
-            joined = _state(connection, role)[1]
+            joined = state(connection, role)[1]
         if not joined:
             _run(connection, "join", role)
     except psycopg.errors.InsufficientPrivilege as exc:
-        raise StartupError(_request(connection, role, *_state(connection, role))) from exc
+        raise StartupError(request(connection, role)) from exc
 
 
 def grant_tables(connection: Connection, role: str) -> None:
@@ -43,7 +43,7 @@ def grant_tables(connection: Connection, role: str) -> None:
         connection.execute(SQL(_SQL["grant"]).format(table=Identifier(table), role=Identifier(role)))
 
 
-def _state(connection: Connection, role: str) -> tuple[bool, bool]:
+def state(connection: Connection, role: str) -> tuple[bool, bool]:
     """Whether the role is there, and whether the login may act as it."""
     known, joined = connection.execute(_SQL["state"], {"role": role}).fetchone() or (False, False)
     return known, joined
@@ -54,8 +54,9 @@ def _run(connection: Connection, block: str, role: str) -> None:
         connection.execute(SQL(_SQL[block]).format(role=Identifier(role)))
 
 
-def _request(connection: Connection, role: str, known: bool, joined: bool) -> str:
+def request(connection: Connection, role: str) -> str:
     """What to ask an administrator for, in one line."""
+    known, joined = state(connection, role)
     names = {"role": Identifier(role), "login": Identifier(connection.info.user)}
     create = [] if known else [SQL("CREATE ROLE {role} NOLOGIN")]
     join = [] if joined else [SQL("GRANT {role} TO {login}")]

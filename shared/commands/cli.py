@@ -19,6 +19,7 @@ _WITH_ARGUMENTS = {
     "rollup": "ingest.upkeep.rebuild",
     "leave": "ingest.leave",
     "dead-letters": "ingest.dead_letters",
+    "doctor": "ingest.doctor",
 }
 _SETTINGS = (
     "Settings come from the environment, or from a .env file in the working directory; "
@@ -94,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("rollup", help="Recompute rollups from raw rows. Needs DB_*.", add_help=False)
     commands.add_parser(
         "simulate", help="Report as a fleet of simulated VENs. Needs MQTT_HOST.", add_help=False
+    )
+    commands.add_parser(
+        "doctor",
+        help="Look at everything the promises rest on, and try the broker's queue. Needs MQTT_HOST and DB_*.",
+        add_help=False,
     )
     commands.add_parser(
         "leave",

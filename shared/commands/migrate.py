@@ -41,7 +41,7 @@ def migrate(settings: Database, rollback: int = 0) -> list[str]:
     _wait_until_reachable(settings)
     try:
         with _alone(settings) as connection:
-            _check_ground(connection, settings)
+            check_ground(connection, settings)
             if settings.api_role and not rollback:
                 api_role.make(connection, settings.api_role)
             names = _run(settings, rollback)
@@ -65,7 +65,7 @@ def _run(settings: Database, rollback: int) -> list[str]:
         return [migration.id for migration in chosen]
 
 
-def _check_ground(connection: psycopg.Connection[Any], settings: Database) -> None:
+def check_ground(connection: psycopg.Connection[Any], settings: Database) -> None:
     """EcsError with one line if this is not a database, or not a login, that migrations can run with."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != UTF8:

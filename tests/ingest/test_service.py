@@ -182,7 +182,7 @@ async def test_what_waits_when_the_connection_breaks_is_taken_in_once(
         await publish(broker, ingesting.prefix, *waiting)
         await eventually(lambda: ingesting.metric("unacked") == 51)
         intruder = aiomqtt.Client(*broker, identifier=ingesting.prefix, clean_session=False)
-        PahoBridge(intruder, lambda *_: None, lambda _: None)  # Acknowledges nothing.
+        PahoBridge(intruder, lambda *_: None, lambda *_: None)  # Acknowledges nothing.
         async with intruder:
             pass
         await eventually(lambda: ingesting.events("awaiting_redelivery"), explain=ingesting.process.output)

@@ -192,7 +192,7 @@ async def take_session_over(world: World, rng: random.Random) -> None:
         clean_start=False,
         properties=_long_session(),
     )
-    PahoBridge(intruder, lambda *_: None, lambda _: None)
+    PahoBridge(intruder, lambda *_: None, lambda *_: None)
     with contextlib.suppress(aiomqtt.MqttError):
         async with intruder:
             await asyncio.sleep(rng.uniform(0, 0.2))

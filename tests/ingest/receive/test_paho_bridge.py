@@ -1,10 +1,8 @@
 """What ingest relies on below aiomqtt's public face, pinned on a real broker."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -14,9 +12,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.receive.paho_bridge import PahoBridge, _packet
-from ingest.receive.subscriber import tls_context
-from shared.config import Mqtt
-from shared.errors import SettingsError
 from tests.support.servers import Address, eventually
 
 
@@ -27,6 +22,9 @@ class Listener:
         self.got: list[tuple[str, bytes, int, int, bool, bool]] = []
         self.sessions: list[bool] = []
         self._broker, self._name = broker, name
+
+    def _connected(self, session_present: bool, _: Properties) -> None:
+        self.sessions.append(session_present)
 
     @asynccontextmanager
     async def connected(self, receive_maximum: int = 100) -> AsyncIterator[tuple[aiomqtt.Client, PahoBridge]]:
@@ -40,7 +38,7 @@ class Listener:
             clean_start=False,
             properties=properties,
         )
-        wire = PahoBridge(client, lambda *message: self.got.append(message), self.sessions.append)
+        wire = PahoBridge(client, lambda *message: self.got.append(message), self._connected)
         async with client:
             await client.subscribe(f"{self._name}/#", qos=1)
             yield client, wire
@@ -141,7 +139,7 @@ async def test_reading_pauses_and_goes_on(broker: Address, unique: str) -> None:
 
 async def test_a_paused_connection_outlives_its_keepalive(broker: Address, unique: str) -> None:
     client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5, keepalive=1)
-    wire = PahoBridge(client, lambda *_: None, lambda _: None)
+    wire = PahoBridge(client, lambda *_: None, lambda *_: None)
     async with client:
         wire.pause()
         # Long enough for a ping, whose answer stays unread; then acknowledgements and the like go out.
@@ -157,7 +155,7 @@ async def test_a_break_with_acknowledgements_unsent_ends_quietly(broker: Address
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     client = aiomqtt.Client(*broker, identifier=unique, protocol=aiomqtt.ProtocolVersion.V5)
-    PahoBridge(client, lambda *_: None, lambda _: None)
+    PahoBridge(client, lambda *_: None, lambda *_: None)
     async with client:
         # The kernel took no more, so paho asks for a turn; before it comes, the connection is gone.
         client._client._call_socket_register_write()
@@ -186,12 +184,3 @@ def test_a_packet_cut_anywhere_is_waited_for(cut: int) -> None:
 def test_a_length_of_five_bytes_is_malformed() -> None:
     with pytest.raises(ValueError, match="malformed"):
         _packet(b"\x32\xff\xff\xff\xff\x01", 0)
-
-
-def test_tls_settings_give_a_context_or_say_what_is_wrong(tmp_path: Path) -> None:
-    assert tls_context(Mqtt(host="x")) is None
-    context = tls_context(Mqtt(host="x", use_tls=True))
-    assert context is not None
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    with pytest.raises(SettingsError, match="MQTT_CA_CERT"):
-        tls_context(Mqtt(host="x", use_tls=True, ca_cert=str(tmp_path / "none.pem")))

@@ -1,46 +1,40 @@
 """ingest and a broker that wants TLS and a password."""
 
-import os
 import shutil
-import signal
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
 
-from shared.config import Database
+from ingest.receive.connection import connection
+from shared.config import Database, Mqtt, read
 from shared.embedded.broker import find_mosquitto
-from shared.embedded.child import spawn, stop
-from shared.ports import accepts
+from shared.errors import SettingsError
+from shared.mqtt_tls import tls_context
 from tests.ingest.test_service import Ingesting
+from tests.support.mosquitto import mosquitto
 from tests.support.samples import telemetry
-from tests.support.servers import eventually, execute, free_port, wait_until
+from tests.support.servers import eventually, execute
 
 _USER, _PASSWORD = "ecs", "a secret word"
 
 
+@dataclass
 class SecureBroker:
     """A mosquitto with a certificate for localhost that clients must check, and one user."""
 
-    def __init__(self, directory: Path) -> None:
-        self.port = free_port()
-        self.ca = directory / "ca.pem"
-        _certificate(directory)
-        passwords = directory / "passwords"
-        passwords.write_text(f"{_USER}:{_PASSWORD}\n")
-        subprocess.run([_beside("mosquitto_passwd"), "-U", str(passwords)], check=True)
-        config = directory / "secure.conf"
-        config.write_text(
-            f"listener {self.port} 127.0.0.1\ncertfile {directory}/cert.pem\nkeyfile {directory}/key.pem\n"
-            f"allow_anonymous false\npassword_file {passwords}\n"
-            + ("user root\n" if os.geteuid() == 0 else "")
-        )
-        self.process = spawn([find_mosquitto() or "mosquitto", "-c", config], log=directory / "secure.log")
-        wait_until(lambda: accepts("127.0.0.1", self.port))
+    directory: Path
+    port: int
+
+    @property
+    def ca(self) -> Path:
+        return self.directory / "ca.pem"
 
 
 def _beside(name: str) -> str:
@@ -57,12 +51,22 @@ def _certificate(directory: Path) -> None:
 
 
 @pytest.fixture
-def secure(tmp_path: Path) -> Iterator[SecureBroker]:
+def lines(tmp_path: Path) -> list[str]:
+    """The configuration of such a broker, with its files."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate, is not installed")
-    broker = SecureBroker(tmp_path)
-    yield broker
-    stop(broker.process, signal.SIGTERM, timeout=10)
+    _certificate(tmp_path)
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"{_USER}:{_PASSWORD}\n")
+    subprocess.run([_beside("mosquitto_passwd"), "-U", str(passwords)], check=True)
+    files = [f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem", f"password_file {passwords}"]
+    return [*files, "allow_anonymous false"]
+
+
+@pytest.fixture
+def secure(tmp_path: Path, lines: list[str]) -> Iterator[SecureBroker]:
+    with mosquitto(tmp_path, *lines) as (_, port):
+        yield SecureBroker(tmp_path, port)
 
 
 async def test_messages_come_over_tls_in_every_size(
@@ -95,3 +99,57 @@ async def test_a_wrong_authority_or_password_is_said_and_tried_again(
     assert ingesting.get("/health")[0] == 503
     assert "word" not in ingesting.process.output()
     assert ingesting.process.stop() == 0
+
+
+@pytest.mark.parametrize("form", ["files", "text", "one line"])
+async def test_certificates_are_files_or_text(
+    tmp_path: Path, lines: list[str], form: str, unique: str
+) -> None:
+    files = {"ca_cert": "ca.pem", "client_cert": "cert.pem", "client_key": "key.pem"}
+    given = {f"MQTT_{name.upper()}": str(tmp_path / file) for name, file in files.items()}
+    if form != "files":
+        given = {name: (tmp_path / file).read_text() for name, file in given.items()}
+    if form == "one line":
+        given = {name: text.replace("\n", "\\n") for name, text in given.items()}
+    with mosquitto(tmp_path, *lines, "require_certificate true", f"cafile {tmp_path}/ca.pem") as (_, port):
+        login = {"MQTT_USERNAME": _USER, "MQTT_PASSWORD": _PASSWORD, "MQTT_CLIENT_ID": unique}
+        where = {"MQTT_HOST": "localhost", "MQTT_PORT": str(port), "MQTT_USE_TLS": "true"}
+        settings = read(Mqtt, {**where, **login, **given})
+        async with connection(settings, tls_context(settings)) as client:
+            await client.publish(unique, "x", qos=1)
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_the_broker_may_have_another_name(secure: SecureBroker, unique: str) -> None:
+    base: dict[str, Any] = {"host": "127.0.0.1", "port": secure.port, "use_tls": True, "client_id": unique}
+    login: dict[str, Any] = {"username": _USER, "password": _PASSWORD, "ca_cert": str(secure.ca)}
+    wrong = Mqtt(**base, **login)
+    with pytest.raises(aiomqtt.MqttError, match="CERTIFICATE_VERIFY_FAILED"):
+        await connection(wrong, tls_context(wrong)).__aenter__()
+    right = Mqtt(**base, **login, tls_server_name="localhost")
+    async with connection(right, tls_context(right)) as client:
+        await client.publish(unique, "x", qos=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"MQTT_CA_CERT": "ca.pem"}, "MQTT_CA_CERT is set, but MQTT_USE_TLS is not"),
+        ({"MQTT_TLS_SERVER_NAME": "b"}, "MQTT_TLS_SERVER_NAME is set, but MQTT_USE_TLS is not"),
+        ({"MQTT_USE_TLS": "true", "MQTT_CA_CERT": "/none.pem"}, "MQTT_CA_CERT: /none.pem cannot be read"),
+        ({"MQTT_USE_TLS": "true", "MQTT_CLIENT_KEY": "k"}, "MQTT_CLIENT_CERT is missing"),
+        ({"MQTT_USE_TLS": "true", "MQTT_CLIENT_CERT": "/none.pem"}, "MQTT_CLIENT_CERT or its key"),
+    ],
+)
+def test_what_is_wrong_with_tls_is_said_at_the_start(given: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        read(Mqtt, {"MQTT_HOST": "h", **given})
+
+
+def test_a_broker_is_checked_unless_there_is_no_tls() -> None:
+    assert tls_context(Mqtt(host="x")) is None
+    context = tls_context(Mqtt(host="x", use_tls=True))
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname

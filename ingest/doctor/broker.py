@@ -1,0 +1,216 @@
+"""Whether the broker keeps what ingest promises: tried with a session, a queue and a shared subscription of its own."""
+
+import asyncio
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiomqtt
+import msgspec
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.doctor.finding import Finding, found
+from ingest.receive.broker_promises import doubts
+from ingest.receive.broker_words import explain
+from ingest.receive.connection import connection, end_session
+from ingest.receive.paho_bridge import PahoBridge
+from ingest.receive.topics import TopicMap
+from shared.config import Mqtt
+from shared.mqtt_tls import tls_context
+
+# More than brokers keep for an absent subscriber unless told otherwise: most 1,000, some 2,048.
+MESSAGES = 5000
+# The session of the trial ends by itself if doctor cannot end it.
+_SESSION_SECONDS = 300
+_QUIET_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
+_REFUSED = 0x80
+_HOW_TO_ALLOW = "allow MQTT_USERNAME to read and write them"
+# Fewer unacknowledged messages than this, and a backlog is worked off at the pace of round trips.
+_LEAST_WINDOW = 100
+
+
+async def look(settings: Mqtt, messages: int = MESSAGES) -> AsyncIterator[Finding]:
+    """One finding after the other; `messages` are queued for an absent subscriber."""
+    trial = _Trial(settings, tls_context(settings), f"ecs-doctor/{uuid.uuid4().hex[:12]}")
+    try:
+        async for finding in trial.findings(messages):
+            yield finding
+    except (aiomqtt.MqttError, OSError, ValueError) as exc:
+        where = f"MQTT_HOST={settings.host}, MQTT_PORT={settings.broker_port}"
+        yield Finding("broker", False, f"{explain(exc)} ({where})")
+
+
+class _Link:
+    """One connection of the trial, and what came over it."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self.client = client
+        self.session_present = False
+        self.connack: Properties | None = None
+        self.payloads: set[bytes] = set()
+        self._held: list[int] | None = []
+        self._acknowledged = self._refused = 0
+        self._bridge = PahoBridge(client, self._received, self._connected)
+        # aiomqtt's own does not tell whether a message was refused.
+        client._client.on_publish = self._published  # noqa: SLF001
+
+    async def publish(self, topic: str, messages: int) -> tuple[int, int]:
+        """Publish so many at QoS 1; how many of them the broker acknowledged as taken, and how many it refused."""
+        for number in range(messages):
+            self.client._client.publish(topic, b"%d" % number, 1)  # noqa: SLF001 - a task for each takes too long
+        await _until_quiet(lambda: self._acknowledged, messages)
+        return self._acknowledged - self._refused, self._refused
+
+    async def window(self, enough: int) -> int:
+        """How many messages the broker sends while none is acknowledged, `enough` at most."""
+        await _until_quiet(lambda: len(self.payloads), enough)
+        return len(self.payloads)
+
+    async def drain(self, enough: int) -> int:
+        """Acknowledge everything as it comes; how many different messages came, `enough` at most."""
+        held, self._held = self._held or [], None
+        self._bridge.ack(held)
+        await _until_quiet(lambda: len(self.payloads), enough)
+        return len(self.payloads)
+
+    def _received(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:
+        self.payloads.add(payload)
+        if self._held is not None:
+            self._held.append(mid)
+        else:
+            self._bridge.ack([mid])
+
+    def _connected(self, session_present: bool, connack: Properties) -> None:
+        self.session_present, self.connack = session_present, connack
+
+    def _published(
+        self, client: object, data: object, mid: int, reason: ReasonCode, properties: object
+    ) -> None:
+        self._acknowledged += 1
+        self._refused += reason.value >= _REFUSED
+
+
+class _Trial:
+    """Everything that is tried with one broker, on `topic`."""
+
+    def __init__(self, settings: Mqtt, tls: ssl.SSLContext | None, topic: str) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._topic = topic
+        self._name = f"{settings.client_id}-doctor"
+
+    async def findings(self, messages: int) -> AsyncIterator[Finding]:
+        """Connect, subscribe, then queue `messages`; raises MqttError where the broker cannot be had at all."""
+        async with self._connected(f"{self._name}-look") as link:
+            assert link.connack is not None  # noqa: S101 - there is one once it is connected
+            where = f"{self._settings.host}:{self._settings.broker_port}"
+            yield Finding("broker", True, f"{where} speaks MQTT 5 and accepts the login")
+            yield found(
+                "its limits",
+                doubts(self._settings, link.connack),
+                "session expiry, QoS, packet size, filters suffice",
+            )
+            yield await self._filters(link)
+            end_session(link.client)
+        async for finding in self._queue(messages):
+            yield finding
+        if self._settings.shared_group:
+            yield await self._shared()
+
+    async def _filters(self, link: _Link) -> Finding:
+        """Subscribed at QoS 0 and outside of any group: ingest loses nothing by it."""
+        filters = TopicMap(self._settings).filters
+        reasons = await link.client.subscribe([(each, 0) for each in filters])
+        refused = [each for each, reason in zip(filters, reasons, strict=True) if _code(reason) >= _REFUSED]
+        trouble = (
+            [f"the broker refuses {', '.join(refused)}: allow MQTT_USERNAME to read them"] if refused else []
+        )
+        return found("topics", trouble, f"the login may subscribe to {', '.join(filters)}")
+
+    async def _queue(self, messages: int) -> AsyncIterator[Finding]:
+        async with self._connected(self._name, session_expiry=_SESSION_SECONDS) as link:
+            await link.client.subscribe(self._topic, qos=1)
+        async with self._connected(f"{self._name}-publisher", session_expiry=0) as link:
+            taken, refused = await link.publish(self._topic, messages)
+        async with self._connected(self._name, session_expiry=_SESSION_SECONDS) as link:
+            yield found(
+                "session",
+                []
+                if link.session_present
+                else ["the broker forgets it at a disconnect: allow persistent sessions"],
+                "the broker keeps it; whether over a restart of its own cannot be tried from here",
+            )
+            if taken:
+                window = await link.window(min(taken, self._settings.receive_maximum))
+                came = await link.drain(taken)
+                yield self._kept(taken, refused, came)
+                yield self._window(window, came)
+            else:
+                yield Finding(
+                    "queue",
+                    False,
+                    f"cannot be tried: the broker refuses messages on ecs-doctor/#, {_HOW_TO_ALLOW}",
+                )
+            end_session(link.client)
+
+    def _kept(self, taken: int, refused: int, came: int) -> Finding:
+        trouble = []
+        if came < taken:
+            trouble.append(
+                f"of {taken:,} messages that the broker acknowledged while the subscriber was away, it kept {came:,} "
+                "and dropped the rest: raise its limit of queued messages (docs/brokers.md names it)"
+            )
+        if refused:
+            trouble.append(
+                f"the broker refused {refused:,} of {taken + refused:,} messages: VENs must send them again"
+            )
+        return found("queue", trouble, f"the broker kept all of {taken:,} messages for an absent subscriber")
+
+    def _window(self, window: int, came: int) -> Finding:
+        least = min(_LEAST_WINDOW, came, self._settings.receive_maximum)
+        trouble = (
+            f"the broker sends {window} messages, then waits for acknowledgements: raise its limit in flight"
+        )
+        return found(
+            "window",
+            [] if window >= least else [trouble],
+            f"{window:,} messages at once without an acknowledgement",
+        )
+
+    async def _shared(self) -> Finding:
+        group = f"$share/{uuid.uuid4().hex[:12]}/{self._topic}"
+        async with self._connected(f"{self._name}-shared", session_expiry=0) as link:
+            reasons = await link.client.subscribe(group, qos=1)
+            taken, _ = await link.publish(self._topic, 1)
+            came = await link.drain(taken)
+        refused = _code(reasons[0]) >= _REFUSED
+        trouble = "the broker refuses shared subscriptions" if refused else "a message did not come by one"
+        return found(
+            "shared group",
+            [] if came and not refused else [f"{trouble}: allow them, or set MQTT_SHARED_GROUP to nothing"],
+            "a message came by a shared subscription",
+        )
+
+    @asynccontextmanager
+    async def _connected(self, name: str, **changes: int) -> AsyncIterator[_Link]:
+        settings = msgspec.structs.replace(self._settings, client_id=name, **changes)
+        link = _Link(connection(settings, self._tls))
+        async with link.client:
+            yield link
+
+
+async def _until_quiet(count: Callable[[], int], enough: int) -> None:
+    """Return once `count` reaches `enough`, or has not changed for a while."""
+    loop = asyncio.get_running_loop()
+    seen, since = count(), loop.time()
+    while seen < enough and loop.time() - since < _QUIET_SECONDS:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if count() != seen:
+            seen, since = count(), loop.time()
+
+
+def _code(reason: object) -> int:
+    return reason.value if isinstance(reason, ReasonCode) else int(str(reason))

@@ -1,0 +1,41 @@
+"""One MQTT connection, as the settings want it."""
+
+import ssl
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from shared.config import Mqtt
+
+# What is larger than the contract's 128 KiB becomes a dead letter; what is larger than this the broker discards
+# (MQTT 5, section 3.1.2.11.4): one message must not fill the memory.
+_MAX_PACKET_BYTES = 8 * 1024 * 1024
+
+
+def connection(settings: Mqtt, tls: ssl.SSLContext | None) -> aiomqtt.Client:
+    """A client that takes up the session of MQTT_CLIENT_ID, or begins it."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = settings.session_expiry
+    properties.ReceiveMaximum = settings.receive_maximum
+    properties.MaximumPacketSize = _MAX_PACKET_BYTES
+    return aiomqtt.Client(
+        settings.host,
+        settings.broker_port,
+        username=settings.username,
+        password=settings.password,
+        identifier=settings.client_id,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        # aiomqtt's default wipes the session at the first connect of every process.
+        clean_start=False,
+        keepalive=settings.keepalive,
+        properties=properties,
+        tls_context=tls,
+    )
+
+
+def end_session(client: aiomqtt.Client) -> None:
+    """Disconnect so that the broker forgets the session. aiomqtt's own disconnect takes no properties."""
+    properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = 0
+    client._client.disconnect(properties=properties)  # noqa: SLF001

@@ -1,0 +1,59 @@
+"""Whether the broker drops messages: mosquitto counts that, and says so on a topic of its own."""
+
+import asyncio
+
+import aiomqtt
+import msgspec
+
+from ingest.health import State
+from ingest.receive.connection import connection
+from shared.config import Mqtt
+from shared.logs import get_logger
+from shared.mqtt_tls import tls_context
+
+log = get_logger(__name__)
+
+TOPIC = "$SYS/broker/publish/messages/dropped"
+_RETRY_SECONDS = 10.0
+
+
+class Drops:
+    """Reads the figure over a connection of its own: a broker that has no such topic may close the connection."""
+
+    def __init__(self, settings: Mqtt, state: State) -> None:
+        self._settings = msgspec.structs.replace(
+            settings, client_id=f"{settings.client_id}-watch", session_expiry=0
+        )
+        self._tls = tls_context(settings)
+        self._state = state
+        self._seen = 0
+
+    async def run(self) -> None:
+        """Keep the metric, and log each rise, until cancelled."""
+        while True:
+            # What is wrong with the broker, the subscriber says.
+            if self._state.waiting_for_broker is None:
+                await self._watch()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _watch(self) -> None:
+        client = connection(self._settings, self._tls)
+        try:
+            async with client:
+                await client.subscribe(TOPIC)
+                async for message in client.messages:
+                    self._take(message.payload)
+        except (aiomqtt.MqttError, OSError, ValueError) as exc:
+            log.debug("drops_not_watched", error=type(exc).__name__)
+        finally:
+            # aiomqtt leaves it open when it is cancelled before CONNACK.
+            client._client._sock_close()  # noqa: SLF001
+
+    def _take(self, payload: object) -> None:
+        dropped = int(payload) if isinstance(payload, bytes | bytearray | str) else 0
+        # It counts from the broker's start: a smaller figure is a new count.
+        risen = dropped - self._seen if dropped >= self._seen else dropped
+        self._state.metrics.broker_dropped.set(dropped)
+        self._seen = dropped
+        if risen:
+            log.warning("broker_dropped", messages=risen)
