@@ -1,5 +1,6 @@
 """What becomes of a session whose settings change, and of one that is left for good."""
 
+import json
 import os
 import subprocess
 import sys
@@ -92,7 +93,8 @@ async def test_leaving_writes_what_is_held_and_ends_the_session(
     await publish(broker, unique, *held)
     done = leave(lost, "--client-id", f"{unique}-lost")
     assert done.returncode == 0, done.stderr + done.stdout
-    assert '"messages": 300, "event": "left"' in done.stderr
+    said = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["messages"] for line in said if line["event"] == "left"] == [300]
     stored = execute(
         database, "SELECT (SELECT count(*) FROM ven_telemetry) + (SELECT count(*) FROM dead_letters)"
     )

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,8 @@ questions = st.tuples(
     st.one_of(st.none(), st.integers(-1800, SPAN)),
     st.integers(1, SPAN),
 )
+
+pytestmark = pytest.mark.slow
 EVERYTHING = [
     (of, granularity, None, None, 1)
     for of in ("network", "ven", "load")

@@ -29,6 +29,8 @@ GARBAGE = (
     "usedPowerKw is missing",
 )
 
+pytestmark = pytest.mark.slow
+
 
 async def test_rows_equal_the_ledger_after_every_fault() -> None:
     ledger = Ledger()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from tests.support.counting import (
     Counting,
     happenings,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_is_counted_is_the_integral_to_the_last_digit(database: Database) -> None:
