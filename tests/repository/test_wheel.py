@@ -117,6 +117,7 @@ def test_a_wheel_brings_everything_up(installation: Installation) -> None:
     up.terminate()
     output, _ = up.communicate(timeout=60)
     assert online, output
+    assert loads is not None
     assert len(loads) >= 2
     assert up.returncode == 0, output
 
