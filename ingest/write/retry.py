@@ -23,6 +23,8 @@ log = get_logger(__name__)
 Work = Callable[[Connection], Awaitable[Outcomes]]
 
 _BACKOFF_SECONDS = (0.1, 5.0)
+# After a fail-over a new connection may lead to the primary.
+_CONNECT_AGAIN = (*db.UNREACHABLE, asyncpg.ReadOnlySQLTransactionError)
 
 
 class Retry:
@@ -87,7 +89,7 @@ class Retry:
     async def _wait(self, lane: Lane, error: BaseException, delay: float) -> float:
         """Wait `delay` seconds; returns how long to wait the next time."""
         self._health.failed(Asker.WRITER, error)
-        if isinstance(error, db.UNREACHABLE):
+        if isinstance(error, _CONNECT_AGAIN):
             await lane.close()
             self._store.forget()
         await asyncio.sleep(delay)

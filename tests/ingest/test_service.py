@@ -21,7 +21,9 @@ from ingest.service import Service
 from ingest.settings import read
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
+from shared.embedded.broker import EmbeddedBroker, find_mosquitto
 from tests.support import log_schema
+from tests.support.runbook import as_lines, check
 from tests.support.samples import field_samples, telemetry
 from tests.support.servers import (
     Address,
@@ -32,6 +34,8 @@ from tests.support.servers import (
     execute,
     free_port,
     new_database,
+    running,
+    temporary_directory,
     wait_until,
 )
 
@@ -313,6 +317,7 @@ async def test_a_backlog_is_told_once_it_is_worked_off(
     ingesting.again()
     await eventually(lambda: ingesting.events("caught_up"), explain=ingesting.process.output)
     assert ingesting.events("caught_up")[0]["messages"] == 200
+    check("caught-up", as_lines(ingesting.events("caught_up")))
     ingesting.process.kill()
 
 
@@ -342,3 +347,33 @@ async def test_a_session_that_the_broker_forgot_is_told(
     await eventually(lambda: ingesting.events("session_lost"), explain=ingesting.process.output)
     await eventually(lambda: len(ingesting.events("subscribed")) > 1)
     assert ingesting.events("subscribed")[-1]["seconds"] > 0
+    check("session-lost", as_lines(ingesting.events("session_lost")))
+
+
+class BoundedBroker(EmbeddedBroker):
+    """A mosquitto as it is without our settings: it keeps a bounded number of messages for an absent client."""
+
+    def _config(self) -> str:
+        return super()._config().replace("max_queued_messages 0", "max_queued_messages 10")
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="needs a mosquitto of its own")
+async def test_a_broker_that_comes_late_and_drops_messages(
+    tmp_path: Path, database: Database, unique: str
+) -> None:
+    with temporary_directory() as directory:
+        own = BoundedBroker(directory / "mq", free_port())
+        ingesting = Ingesting(tmp_path, database, (own.host, own.port), unique)
+        await eventually(lambda: ingesting.events("broker_lost"), explain=ingesting.process.output)
+        with running(own):
+            await eventually(lambda: ingesting.events("subscribed"), explain=ingesting.process.output)
+            said = as_lines([*ingesting.events("broker_lost"), *ingesting.events("subscribed")])
+            ingesting.process.kill()
+            messages = [("volttron/metering", telemetry("v", time.time() + n, n)) for n in range(30)]
+            await publish((own.host, own.port), unique, *messages)
+            dropped = "Outgoing messages"
+            await eventually(lambda: dropped in own.log.read_text(encoding="utf-8"))
+            of_broker = own.log.read_text(encoding="utf-8").splitlines()
+    check("broker-away", said)
+    check("broker-back", said)
+    check("queue-full", [line[line.find(dropped) :] for line in of_broker if dropped in line])

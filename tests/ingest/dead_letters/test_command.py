@@ -29,7 +29,7 @@ async def bury(database: Database, *messages: Message, reason: str | None = None
 
 def run(directory: Path, database: Database, *arguments: str, code: int = 0) -> str:
     env = as_environment(database)
-    with Process(directory, "shared.commands.cli", "dead-letters", *arguments, env=env) as process:
+    with Process(directory, "ingest.dead_letters", *arguments, env=env) as process:
         assert process.wait() == code, process.output()
         return process.output()
 
@@ -122,7 +122,7 @@ async def test_killed_half_way_it_has_stored_each_once(database: Database, tmp_p
     env = as_environment(database)
     with connect(database) as holder:
         holder.execute("SELECT FROM dead_letters WHERE id = %s FOR UPDATE", [blocked])
-        with Process(tmp_path, "shared.commands.cli", "dead-letters", "retry", "--all", env=env) as process:
+        with Process(tmp_path, "ingest.dead_letters", "retry", "--all", env=env) as process:
             # The second lot is written, and about to leave the table.
             wait_until(lambda: execute(database, waits, database.name), 20, process.output)
             assert "another retry" in run(tmp_path, database, "retry", "--all", code=1)
