@@ -13,8 +13,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from ingest.health import Asker, DatabaseHealth
+from ingest.health import Asker, DatabaseHealth, State
 from ingest.partitions import Partitions
+from ingest.receive.drops import Drops
 from ingest.service import Service
 from ingest.settings import read
 from ingest.upkeep import lead, retention, writers
@@ -163,6 +164,16 @@ async def test_messages_that_are_wrong(database: Database) -> None:
     check("dead-letters", said_of(message("volttron/metering", b"{")))
     check("flawed", said_of(reading("v", now, 1.0, batterySoc="full")))
     check("conflicts", said_of(reading("v", now, 1.0), conflicts=[reading("v", now, 2.0)]))
+
+
+def test_servers_that_do_not_keep_what_they_should() -> None:
+    state = State()
+    with capture_logs() as events:
+        state.doubt("broker", ["it keeps no session"])
+        Drops(Mqtt(host="none"), state)._take(b"2000")
+    said = as_lines(events)
+    check("not-safe", said)
+    check("messages-lost", said)
 
 
 async def test_dead_letters_that_fill_the_disk(database: Database) -> None:
