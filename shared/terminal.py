@@ -88,7 +88,7 @@ class Renderer:
         event = str(record["event"])
         begin = f"{_clock(record)} {record.get('service', ''):<7} "
         sentence = self._lines.sentences.get(event)
-        text = _printable(sentence(record) if sentence else _with_fields(event, record))
+        text = printable(sentence(record) if sentence else _with_fields(event, record))
         style = GOOD if event in self._lines.good else _OF_LEVEL.get(str(record.get("level")), PLAIN)
         room = max(20, self._width() - len(begin) - 1)
         first, *more = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
@@ -137,6 +137,11 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def printable(text: str) -> str:
+    """Without control characters: a topic or a VEN's id must not steer the terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def _stderr_width() -> int:
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or _UNBOUNDED
@@ -152,8 +157,3 @@ def _clock(record: Fields) -> str:
 def _with_fields(event: str, record: Fields) -> str:
     shown = (f"{key}={value}" for key, value in record.items() if key not in (*_COMMON, "exception"))
     return " ".join((event, *shown))
-
-
-def _printable(text: str) -> str:
-    """Without control characters: a topic or a VEN's id must not steer the terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -26,6 +26,7 @@ from shared.commands.running import environment
 from shared.db import Connection
 from shared.errors import StartupError
 from shared.tables import console_for
+from shared.terminal import printable
 
 _PROGRAM = "ecs-backend dead-letters"
 _SPAN = re.compile(r"(\d+)\s*([mhd])")
@@ -92,7 +93,7 @@ async def _list(connection: Connection, chosen: Chosen, limit: int) -> None:
             row["topic"],
             row["error"],
         )
-        table.add_row(*map(Text, texts))
+        table.add_row(*(Text(printable(text)) for text in texts))
     console = console_for(sys.stdout)
     if letters:
         console.print(table)
@@ -113,7 +114,7 @@ async def _show(connection: Connection, letter: int) -> None:
         ("reason", row["error"]),
         ("payload", f"{row['payload_bytes']:,} bytes{cut}"),
     ):
-        _say(Text.assemble((f"{name:<11}", "dim"), str(value)))
+        _say(Text.assemble((f"{name:<11}", "dim"), printable(str(value))))
     _say(Text(f"\n{pointed_at(row['payload'], row['error'])}"))
 
 

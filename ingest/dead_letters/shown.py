@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from ingest.receive.payloads import SPELLINGS
+from shared.terminal import printable
 
 # What a reason begins with: the field that is wrong, perhaps one within a list.
 _FIELD = re.compile(r"(\w+)(?:\[(\d+)\])?(?:\.(\w+))?(?= |$)")
@@ -24,18 +25,18 @@ def pointed_at(payload: bytes, error: str) -> str:
     lines = json.dumps(value, indent=2, ensure_ascii=False).splitlines()
     at = _line_of(value, lines, error)
     lines[at] += f"{_POINTER}{error}"
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _raw(text: str, error: str) -> str:
     """What is not JSON: the text around the place, with a pointer below it."""
     found = _CHARACTER.search(error)
     if found is None:
-        return f"{_printable(text[: 10 * _CONTEXT])}\n^ {error}"
+        return f"{printable(text[: 10 * _CONTEXT])}\n^ {error}"
     first, end, byte = found.groups()
     at = int(first) - 1 if first else int(end or byte)
     begin = max(0, at - _CONTEXT)
-    before, after = _printable(text[begin:at]), _printable(text[at : at + _CONTEXT])
+    before, after = printable(text[begin:at]), printable(text[at : at + _CONTEXT])
     start = "..." if begin else ""
     return f"{start}{before}{after}\n{' ' * (len(start) + len(before))}^ {error}"
 
@@ -59,7 +60,3 @@ def _entry(lines: list[str], at: int, index: int) -> int:
     """The first line of an entry of the list that begins at a line."""
     entries = [n for n, line in enumerate(lines) if n > at and re.match(r" {4}[^ \]}]", line)]
     return entries[index] if index < len(entries) else at
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -32,7 +32,7 @@ class FlushSummary:
     """Counts of batches, and samples of messages that an operator should look at.
 
     `busy`: s while at least one batch was being written; `writes`: how many s each batch took; `newest`: the newest
-    reading that was stored or known (its time, at most that of its arrival), µs since the epoch.
+    reading that was stored or known (its time, at most that of its arrival), µs since the epoch; 0: there was none.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class FlushSummary:
         self.messages = self.rows = self.batches = 0
         self.busy = 0.0
         self.writes: list[float] = []
-        self.newest: int | None = None
+        self.newest = 0
         self.dead_letters, self.flawed, self.conflicts = Sampled(), Sampled(), Sampled()
 
     def add(
@@ -58,13 +58,16 @@ class FlushSummary:
         self.rows += rows
         self.busy += busy
         self.writes.append(seconds)
+        newest = self.newest
         for message in singly(batch):
-            if isinstance(message.content, Reading):
-                self.newest = max(self.newest or 0, min(message.content.ts, message.received_at))
-            if isinstance(message.content, DeadLetter):
-                self.dead_letters.add(message, message.content.error)
+            content = message.content
+            if isinstance(content, Reading) and content.ts > newest:
+                newest = max(newest, min(content.ts, message.received_at))
+            if isinstance(content, DeadLetter):
+                self.dead_letters.add(message, content.error)
             elif reason := reason_of(message):
                 self.flawed.add(message, reason)
+        self.newest = newest
         for message in conflicts:
             self.conflicts.add(message, CONFLICT_REASON)
 
@@ -78,7 +81,7 @@ class FlushSummary:
             "ms": round(self.busy * 1000, 1),
             "median_ms": round(median(self.writes) * 1000, 1),
             "worst_ms": round(max(self.writes) * 1000, 1),
-            "behind_s": None if self.newest is None else round(max(0.0, time.time() - self.newest / 1e6), 3),
+            "behind_s": round(max(0.0, time.time() - self.newest / 1e6), 3) if self.newest else None,
         }
 
 

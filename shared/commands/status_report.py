@@ -28,6 +28,9 @@ _RATE_SECONDS = 1.0
 # A day that has only begun says nothing of its growth.
 _LEAST_OF_A_DAY = 600.0
 _ANSWER_SECONDS = 30
+_UNSET = "not set"
+# Never shown. What names a file may hold the PEM text itself.
+_SECRET = ("PASSWORD", "KEY", "CERT", "USERNAME")
 
 Report = dict[str, Any]
 _RATES = {
@@ -47,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True):
     retention: config.Retention
     ingest: config.Ingest
     api: config.Api
+    mqtt: config.Mqtt
 
 
 def read(env: Mapping[str, str]) -> Settings:
@@ -57,6 +61,8 @@ def read(env: Mapping[str, str]) -> Settings:
         config.read(config.Retention, env),
         config.read(config.Ingest, env),
         config.read(config.Api, env),
+        # A machine may have a database alone.
+        config.read(config.Mqtt, {"MQTT_HOST": _UNSET, **env}),
     )
 
 
@@ -80,7 +86,7 @@ class Reporter:
             connection.execute(f"SET TIME ZONE 'UTC'; SET statement_timeout = '{_ANSWER_SECONDS}s'")
             found |= _of_database(connection, self._settings)
         found["rates"] = self._rates()
-        found["settings"] = _changed(self._settings)
+        found["settings"] = changed(self._settings)
         return found
 
     def _look(self) -> tuple[float, dict[str, float]]:
@@ -89,7 +95,8 @@ class Reporter:
     def _rates(self) -> Report | None:
         """What ingest does a second, and what it has in hand; None if it does not answer."""
         then, before = self._before
-        time.sleep(max(0.0, then + _RATE_SECONDS - time.monotonic()))
+        if before:
+            time.sleep(max(0.0, then + _RATE_SECONDS - time.monotonic()))
         now, after = self._before = self._look()
         if not before or not after:
             return None
@@ -183,13 +190,14 @@ def _free(connection: psycopg.Connection[Any]) -> int | None:
     return disk.f_bavail * disk.f_frsize if disk else None
 
 
-def _changed(settings: Settings) -> Report:
+def changed(settings: Settings) -> Report:
     """How long data is kept and when a VEN is offline, and other settings that are not the default; no secret."""
     always = {**msgspec.to_builtins(settings.retention), **msgspec.to_builtins(settings.dashboard)}
     others = {
         field.encode_name: getattr(kind, field.name)
-        for kind in (settings.ingest, settings.api)
+        for kind in (settings.mqtt, settings.ingest, settings.api)
         for field in msgspec.structs.fields(kind)
-        if getattr(kind, field.name) != field.default and field.name != "keys"
+        if getattr(kind, field.name) not in (field.default, _UNSET)
+        and not any(word in field.encode_name for word in _SECRET)
     }
     return {**always, **others}

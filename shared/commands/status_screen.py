@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.commands.status_report import Report
-from shared.terminal import duration
+from shared.terminal import duration, printable
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _OLDEST_SECONDS, _LAG_SECONDS, _DAYS_LEFT = 60, 900, 14
@@ -175,12 +175,8 @@ def _worst(title: str, rows: list[Report], columns: _Columns) -> Table:
         pad_edge=False,
     )
     for row in rows:
-        table.add_row(*(Text(_printable(cell(row))) for cell in columns.values()))
+        table.add_row(*(Text(printable(cell(row))) for cell in columns.values()))
     return table
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _time(moment: datetime | None) -> str:

@@ -48,9 +48,10 @@ def wrong(ven: str, **fields: object) -> Message:
 
 async def test_list_and_show(database: Database, tmp_path: Path) -> None:
     bad = wrong("v1", timestamp="soon")
-    await bury(database, bad, message("oadr/meter/v2", b'{"timestamp": 1'))
+    await bury(database, bad, message("oadr/meter/v2\x1b[2J", b'{"timestamp": 1'))
     text = run(tmp_path, database, "list")
     assert "2 of 2 dead letters" in text
+    assert "\x1b" not in text
     assert "1 of 1 dead letters" in run(tmp_path, database, "list", "--ven", "v1")
     assert "1 of 1 dead letters" in run(tmp_path, database, "list", "--reason", "BREAKS OFF")
     assert "no dead letters" in run(tmp_path, database, "list", "--since", "2999-01-01")

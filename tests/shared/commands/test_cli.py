@@ -55,6 +55,10 @@ def test_settings_come_from_env_file_too(tmp_path: Path, database: Database) -> 
     (tmp_path / ".env").write_text("".join(lines))
     with Process(tmp_path, "shared.commands.cli", "migrate", env={}) as process:
         assert process.wait() == 0
+        assert '"event": "migrated"' in process.output()
+    with Process(tmp_path, "shared.commands.cli", "migrate", env={"LOG_LEVEL": "warning"}) as process:
+        assert process.wait() == 0
+        assert process.output() == ""
 
 
 def test_what_up_has_written_counts_only_while_it_runs(

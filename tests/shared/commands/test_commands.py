@@ -17,8 +17,9 @@ from rich.console import Console
 from ingest.partitions import Partitions
 from ingest.write.batch import Store
 from shared import db
+from shared.commands.status_report import changed, read
 from shared.commands.status_screen import screen
-from shared.config import Database
+from shared.config import Api, Database, Ingest
 from tests.ingest.upkeep.support import END, START, at, network, write
 from tests.support.leader import count
 from tests.support.model import R
@@ -27,7 +28,9 @@ from tests.support.servers import Process, as_environment, connect, execute, fre
 
 
 def command(directory: Path, settings: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": "/usr/bin:/bin", **as_environment(settings)}
+    # Another run of ours on this machine is not the one that is asked.
+    nobody = Ingest(http_port=free_port()), Api(port=free_port())
+    env = {"PATH": "/usr/bin:/bin", **as_environment(settings, *nobody)}
     return subprocess.run(
         [sys.executable, "-m", "shared.commands.cli", *arguments],
         env=env,
@@ -107,6 +110,7 @@ async def test_status_as_json_names_the_newest_dead_letter(database: Database, t
     ((letter),) = report["dead_letters"]
     assert (letter["messages"], letter["ven"], letter["topic"]) == (2, "v1", "oadr/meter/v1")
     assert report["settings"]["VEN_OFFLINE_AFTER"] == 960
+    assert not {"MQTT_HOST", "MQTT_PASSWORD", "DB_PASSWORD"} & report["settings"].keys()
     assert report["disk"]["used"] > 0
 
 
@@ -140,6 +144,13 @@ def test_a_watch_goes_on_without_a_database_and_ends_at_ctrl_c(database: Databas
         assert "no database at" in json.loads(watch.output().splitlines()[0])["error"]
         watch.send_signal(signal.SIGINT)
         assert watch.wait() == 0
+
+
+def test_settings_that_differ_are_shown_and_secrets_are_not(database: Database) -> None:
+    env = {**as_environment(database), "MQTT_HOST": "broker", "MQTT_PASSWORD": "s3", "API_KEYS": "k"}
+    shown = changed(read({**env, "MQTT_USERNAME": "u", "MQTT_SHARED_GROUP": "g"}))
+    assert {"MQTT_HOST", "MQTT_SHARED_GROUP", "RAW_RETENTION_DAYS"} <= shown.keys()
+    assert not {"MQTT_PASSWORD", "API_KEYS", "MQTT_USERNAME", "MQTT_CLIENT_ID"} & shown.keys()
 
 
 def test_growth_of_today_says_how_many_days_are_left() -> None:
