@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from api.database import Database
 from api.fixtures import events, vens
+from api.page import page
 from api.service import contract, health
 from api.services import make_services
 from api.settings import Settings, read
@@ -36,6 +37,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 ROUTES: list[BaseRoute] = [
     resource("/api/stats/network", GET=stats.network),
     resource("/api/stats/loads", GET=stats.loads),
+    resource("/api/stats/ingest", GET=stats.ingest),
     resource("/api/stats/network/history", GET=history.network, params=HISTORY_PARAMS),
     resource("/api/vens", GET=vens.list_all, POST=vens.create),
     resource("/api/vens/summary", GET=vens.list_summaries),
@@ -53,6 +55,8 @@ ROUTES: list[BaseRoute] = [
     resource("/api/events/{eventId}", GET=events.get_one, DELETE=events.delete),
     resource("/api/events/{eventId}/metrics", GET=events.get_metrics),
     resource("/api/events/{eventId}/stop", POST=events.stop),
+    resource("/", GET=page.get_page, params=None),
+    resource("/page/{file}", GET=page.get_file, params=None),
     resource("/health", GET=health.say_alive, params=None),
     resource("/health/db-check", GET=health.check_database, params=None),
     resource("/metrics", GET=health.show_metrics, params=None),

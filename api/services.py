@@ -10,6 +10,7 @@ from api.database import Database
 from api.fixtures.event_store import EventStore
 from api.fixtures.ven_source import VenSource
 from api.fixtures.ven_store import VenStore
+from api.page.page import Page
 from api.service.contract import Contract
 from api.settings import Settings
 from api.telemetry.live import Live
@@ -31,6 +32,7 @@ def make_services(settings: Settings) -> Services:
         database,
         registry,
         Contract(),
+        Page(),
         Totals(database, offline_after),
         Live(database, ZoneInfo(settings.dashboard.dashboard_timezone)),
         vens,

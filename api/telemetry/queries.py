@@ -117,3 +117,8 @@ async def load_totals(database: Database, offline_after: timedelta) -> list[Row]
 async def fleet(database: Database, offline_after: timedelta) -> Row | None:
     """vens, online, and of those whose readings count: counted, and the sums used_kw, shed_kw, requested_kw."""
     return await database.fetchrow(SQL["fleet"], offline_after)
+
+
+async def ingest(database: Database) -> Row | None:
+    """lately (readings of 10 s), newest_reading, dead_letters, newest_dead_letter."""
+    return await database.fetchrow(SQL["ingest"])

@@ -95,3 +95,10 @@ FROM (
     FROM vens v
     JOIN ven_signs s ON s.ven_id = v.ven_id
 ) AS each
+
+-- name: ingest
+-- -> readings of the last ten seconds, the time of the newest one, the dead letters kept and when the newest came
+SELECT (SELECT count(*) FROM ven_telemetry WHERE ts >= now() - interval '10 seconds' AND ts <= now()) AS lately,
+       (SELECT least(max(spoke_at), now()) FROM ven_signs) AS newest_reading,
+       (SELECT count(*) FROM dead_letters) AS dead_letters,
+       (SELECT max(received_at) FROM dead_letters) AS newest_dead_letter

@@ -1,5 +1,7 @@
 """/api/stats: the fleet as it is now. Powers in kW, energy in kWh, efficiency in %."""
 
+from datetime import datetime
+
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,6 +38,15 @@ class LoadTypeStats(Struct, frozen=True, rename="camel"):
     current_usage_kw: float
 
 
+class IngestStats(Struct, frozen=True, rename="camel"):
+    """What ingest stores. `readings_per_minute`: at the rate of the last ten seconds; times in UTC."""
+
+    readings_per_minute: int
+    newest_reading: datetime | None
+    dead_letters: int
+    newest_dead_letter: datetime | None
+
+
 async def network(request: Request) -> Response:
     """GET /api/stats/network."""
     totals = service(request, Totals)
@@ -62,6 +73,15 @@ async def loads(request: Request) -> Response:
         LoadTypeStats(of.type, rounded(of.capacity_kw), rounded(of.shed_capability_kw), rounded(of.usage_kw))
         for of in totals
     ]
+    return tagged(request, json(stats))
+
+
+async def ingest(request: Request) -> Response:
+    """GET /api/stats/ingest."""
+    found = await service(request, Totals).ingest.get()
+    stats = IngestStats(
+        6 * found["lately"], found["newest_reading"], found["dead_letters"], found["newest_dead_letter"]
+    )
     return tagged(request, json(stats))
 
 

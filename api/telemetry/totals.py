@@ -32,12 +32,14 @@ class Totals:
         self.offline_after = offline_after
         self.fleet = Shared(self._fleet)
         self.loads = Shared(self._loads)
+        self.ingest = Shared(self._ingest)
         self.bounds = Shared(self._bounds, fresh=_BOUNDS_SECONDS, tolerated=0)
 
     async def close(self) -> None:
         """Give up what is computed in the background."""
         await self.fleet.close()
         await self.loads.close()
+        await self.ingest.close()
 
     async def _fleet(self) -> Row:
         row = await queries.fleet(self._database, self.offline_after)
@@ -48,6 +50,12 @@ class Totals:
     async def _loads(self) -> list[LoadTotals]:
         rows = await queries.load_totals(self._database, self.offline_after)
         return sorted((LoadTotals(*row) for row in rows), key=lambda totals: totals.type)
+
+    async def _ingest(self) -> Row:
+        row = await queries.ingest(self._database)
+        if row is None:
+            raise UnavailableError("the database gave no figures")
+        return row
 
     async def _bounds(self) -> Row:
         row = await queries.bounds(self._database)

@@ -1,0 +1,156 @@
+// Which view is shown, and when it asks again. Each figure is asked for about as often as it changes.
+
+import { ask, idPath, keep, KeyNeeded, Refused } from "./data.js";
+import { Chart, loadSeries, POWERS, powers, range, SPANS, together } from "./plots.js";
+import { element, fleet, loadTypes, networkTiles, venLoads, venTiles } from "./views.js";
+
+const STATS_SECONDS = 5, HISTORY_SECONDS = 30, FLEET_SECONDS = 15, VENS = 50;
+const at = (id) => document.getElementById(id);
+let view, lost;
+
+// Asks for something every so often, while the view is shown and the page is looked at.
+class Every {
+  constructor(seconds, work) {
+    this.seconds = seconds;
+    this.work = work;
+    this.run();
+  }
+
+  async run() {
+    clearTimeout(this.timer);
+    const turn = (this.turn = (this.turn || 0) + 1);
+    if (!document.hidden) {
+      try {
+        await this.work(() => this.stopped || turn !== this.turn);
+        if (!this.stopped) answered();
+      } catch (problem) {
+        if (!this.stopped) troubled(problem);
+      }
+    }
+    if (!this.stopped && turn === this.turn) this.timer = setTimeout(() => this.run(), this.seconds * 1000);
+  }
+
+  stop() {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+}
+
+function answered() {
+  lost = undefined;
+  at("trouble").hidden = true;
+  at("ask-key").hidden = true;
+  at("view").hidden = false;
+  at("now").textContent = `as of ${new Date().toLocaleTimeString()}`;
+}
+
+function troubled(problem) {
+  if (problem instanceof KeyNeeded) {
+    at("view").hidden = true;
+    if (at("ask-key").hidden) {
+      at("ask-key").hidden = false;
+      at("key").focus();
+    }
+    return;
+  }
+  lost ||= new Date();
+  const why = problem instanceof Refused ? problem.message : "the api does not answer";
+  at("trouble").textContent = `Since ${lost.toLocaleTimeString()}: ${why}. What is shown is from before; trying again.`;
+  at("trouble").hidden = false;
+}
+
+function template(name) {
+  at("view").replaceChildren(at(name).content.cloneNode(true));
+  return (part) => at("view").querySelector(`[data-part="${part}"]`);
+}
+
+function spanButtons(box, chosen, changed) {
+  box.replaceChildren(...Object.keys(SPANS).map((name) => {
+    const button = element("button", name, { type: "button", "aria-pressed": name === chosen });
+    button.addEventListener("click", () => {
+      for (const other of box.children) other.setAttribute("aria-pressed", other === button);
+      changed(name);
+    });
+    return button;
+  }));
+}
+
+function networkView() {
+  const part = template("network");
+  let span = "day", events = [];
+  const chart = new Chart(part("chart"), part("legend"), POWERS, () => events.map((each) => [Date.parse(each.startTime), Date.parse(each.endTime)]));
+  const history = new Every(HISTORY_SECONDS, async (over) => {
+    const asked = range(span);
+    const [found, all] = await Promise.all([ask("/stats/network/history", asked), ask("/events")]);
+    if (over()) return;
+    events = all.filter((each) => each.status !== "cancelled");
+    chart.show(powers(found), asked, `Power of the network, last ${span}`);
+  });
+  spanButtons(part("spans"), span, (name) => { span = name; history.run(); });
+  const list = new Every(FLEET_SECONDS, async (over) => {
+    const page = await ask("/fleet", { limit: VENS, prefix: part("prefix").value });
+    if (!over()) fleet(part("vens"), part("more"), page);
+  });
+  part("prefix").addEventListener("input", () => list.run());
+  const stats = new Every(STATS_SECONDS, async (over) => {
+    const [network, types, stored] = await Promise.all([ask("/stats/network"), ask("/stats/loads"), ask("/stats/ingest")]);
+    if (over()) return;
+    networkTiles(part("tiles"), network, stored);
+    loadTypes(part("loads"), types);
+  });
+  return { title: "ECS Backend", charts: [chart], asks: [stats, history, list] };
+}
+
+function venView(id) {
+  const part = template("ven"), path = idPath(id);
+  part("title").textContent = id;
+  let span = "day", loads;
+  const charts = [new Chart(part("chart"), part("legend"), POWERS)];
+  const ven = new Every(STATS_SECONDS, async (over) => {
+    const found = await ask(`/fleet/${path}`);
+    if (over()) return;
+    venTiles(part("tiles"), found);
+    venLoads(part("loads"), found.loads);
+  });
+  const history = new Every(HISTORY_SECONDS, async (over) => {
+    const asked = range(span);
+    const [found, all] = await Promise.all([ask(`/vens/${path}/history`, asked), ask(`/vens/${path}/loads`)]);
+    const first = all.slice(0, loadSeries(all).length);
+    const each = await Promise.all(first.map((load) => ask(`/vens/${path}/loads/${idPath(load.id)}/history`, asked)));
+    if (over()) return;
+    charts[0].show(powers(found), asked, `Power of ${id}, last ${span}`);
+    const names = first.map((load) => load.id).join("\n");
+    if (names !== loads) {
+      charts[1]?.close();
+      charts[1] = new Chart(part("loads-chart"), part("loads-legend"), loadSeries(first));
+      loads = names;
+    }
+    if (first.length) charts[1].show(together(each), asked, `Power of the loads of ${id}, last ${span}`);
+  });
+  spanButtons(part("spans"), span, (name) => { span = name; history.run(); });
+  return { title: `${id} – ECS Backend`, charts, asks: [ven, history] };
+}
+
+function go() {
+  view?.asks.forEach((each) => each.stop());
+  view?.charts.forEach((each) => each.close());
+  const [, ven] = location.hash.match(/^#\/ven\/(.+)$/) || [];
+  const moved = view !== undefined;
+  view = ven ? venView(decodeURIComponent(ven)) : networkView();
+  document.title = view.title;
+  if (moved) {
+    at("view").focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+}
+
+at("ask-key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keep(at("key").value);
+  at("key").value = "";
+  view.asks.forEach((each) => each.run());
+});
+addEventListener("hashchange", go);
+document.addEventListener("visibilitychange", () => document.hidden || view.asks.forEach((each) => each.run()));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view.charts.forEach((each) => each.recolored()));
+go();

@@ -1,0 +1,116 @@
+"""Headless Chromium, as Debian packages it, with what it said on its console and which addresses it asked for."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.support.servers import wait_until
+
+T = TypeVar("T")
+# Chromium looks up its maker's hosts at every start unless told not to.
+_OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class Browser:
+    """One tab. `waiting` asks again until what it asks is true."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, url: str) -> None:
+        """Go to `url` as if for the first time: without a key, and with empty lists of what was said and asked."""
+        self.driver.get("about:blank")
+        self.console()
+        self.requests()
+        self.driver.get(url)
+
+    def all(self, css: str) -> list[WebElement]:
+        """The elements of a CSS selector."""
+        return self.driver.find_elements(By.CSS_SELECTOR, css)
+
+    def text(self, css: str) -> str:
+        """Text of the first of them, "" without one."""
+        found = self.all(css)
+        return found[0].text if found else ""
+
+    def waiting(self, condition: Callable[[], T | None], timeout: float = 15) -> T:
+        """What `condition` returns once it is true; elements may be replaced meanwhile."""
+
+        def asked() -> T | None:
+            try:
+                return condition()
+            except StaleElementReferenceException:
+                return None
+
+        found = wait_until(asked, timeout, lambda: f"{self.text('body')}\n{self.console()}")
+        assert found is not None
+        return found
+
+    def size(self, width: int, height: int, **media: str) -> None:
+        """The window's size in px, and media features such as prefers_color_scheme."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def offline(self, *, offline: bool) -> None:
+        """Cut the network, or give it back."""
+        conditions = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
+    def _log(self, kind: str) -> list[dict[str, Any]]:
+        return list(self.driver.get_log(kind))  # type: ignore[no-untyped-call]
+
+    def console(self) -> list[str]:
+        """What was said on the console since the last time."""
+        return [entry["message"] for entry in self._log("browser")]
+
+    def requests(self) -> list[str]:
+        """The addresses asked for since the last time."""
+        events = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
+        return [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def run(self, script: str) -> Any:
+        """What a script returns."""
+        return self.driver.execute_script(script)
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
+    """A browser; without Chromium the test is skipped, and says so."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in _OPTIONS:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    running = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        yield Browser(running)
+    finally:
+        running.quit()
