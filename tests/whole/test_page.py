@@ -101,7 +101,9 @@ def test_a_range_is_switched_by_the_keyboard_alone(browser: Browser, api: ApiPro
     week = browser.waiting(lambda: next((b for b in browser.all("button") if b.text == "week"), None))
     browser.run("document.querySelectorAll('[data-part=spans] button')[1].focus()")
     week.send_keys("\n")
-    browser.waiting(lambda: "last week" in (browser.all('[data-part="chart"]')[0].get_attribute("aria-label") or ""))
+    browser.waiting(
+        lambda: "last week" in (browser.all('[data-part="chart"]')[0].get_attribute("aria-label") or "")
+    )
     assert [b.get_attribute("aria-pressed") for b in browser.all('[data-part="spans"] button')] == [
         "false",
         "true",
