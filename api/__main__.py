@@ -16,6 +16,7 @@ from shared.commands import program
 from shared.config import environment
 from shared.logs import get_logger
 from shared.ports import listen
+from shared.weak_password import warn_of_weak_password
 
 log = get_logger(__name__)
 
@@ -42,6 +43,7 @@ def main() -> int:
 def _serve() -> int:
     settings = read(environment())
     logs.configure(settings.log, "api")
+    warn_of_weak_password(settings.db)
     host, port = settings.api.host, settings.api.port
     config = uvicorn.Config(
         create_app(settings),

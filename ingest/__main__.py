@@ -16,6 +16,7 @@ from shared.commands import program
 from shared.config import environment
 from shared.logs import get_logger
 from shared.ports import listen
+from shared.weak_password import warn_of_weak_password
 
 log = get_logger(__name__)
 
@@ -31,6 +32,7 @@ def main() -> int:
 def _serve() -> int:
     settings = read(environment())
     logs.configure(settings.log, "ingest", LINES)
+    warn_of_weak_password(settings.db)
     host, port = settings.ingest.http_host, settings.ingest.http_port
     with listen(host, port, "set INGEST_HTTP_PORT to a free one") as listener:
         return uvloop.run(_run(settings, listener))

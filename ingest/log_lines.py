@@ -140,6 +140,7 @@ LINES = Lines(
             + ("kept our session" if r["session_present"] else "has no session of ours from before")
         ),
         "subscribed": _subscribed,
+        "weak_password": lambda r: f"{r['setting']} is easy to guess: choose another (`make secrets` does).",
         "promise_in_doubt": lambda r: f"NOT SAFE: {r['why']}. See `ecs-backend doctor`.",
         "broker_dropped": lambda r: (
             f"MESSAGES LOST: the broker dropped {r['messages']:,}, its queues are full: raise its limit of queued "

@@ -32,7 +32,7 @@ async def look(settings: Database) -> AsyncIterator[Finding]:
         yield Finding("database", False, f"{explain(exc)} (DB_HOST={settings.host}, DB_PORT={settings.port})")
         return
     try:
-        version = connection.get_server_version()
+        version, full = connection.get_server_version(), connection.get_settings().server_version
         doubtful = await doubts(connection)
     finally:
         await connection.close()
@@ -40,7 +40,7 @@ async def look(settings: Database) -> AsyncIterator[Finding]:
     yield found(
         "version",
         [] if version.major >= _OLDEST else [f"PostgreSQL {version.major} is too old: {_OLDEST} or newer"],
-        f"PostgreSQL {version.major}.{version.minor}",
+        f"PostgreSQL {full}",
     )
     yield found("promises", doubtful, "fsync and synchronous_commit are on, its clock is this machine's")
     try:

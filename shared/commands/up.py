@@ -228,7 +228,10 @@ ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
 @contextmanager
 def _only_one(data: Path) -> Iterator[None]:
     """Hold the data directory, or raise StartupError that names the process which holds it."""
-    data.mkdir(parents=True, exist_ok=True)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StartupError(f"--data {data} cannot be made: {exc.strerror}") from exc
     with (data / "lock").open("a+", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -72,9 +72,8 @@ class EmbeddedBroker:
             self.process = None
 
     def _config(self) -> str:
-        text = CONFIG.read_text(encoding="utf-8")
-        text = text.replace("listener 1883", f"listener {self.port} {_HOST}")
-        text = text.replace("/mosquitto/data/", f"{self.directory}/")
+        kept = CONFIG.read_text(encoding="utf-8").replace("/mosquitto/data/", f"{self.directory}/")
+        text = f"listener {self.port} {_HOST}\nallow_anonymous true\n{kept}"
         # Started by root, mosquitto switches to the user `mosquitto`, which may not write into our directory.
         return text + "user root\n" if os.geteuid() == 0 else text
 

