@@ -218,11 +218,17 @@ ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
   curl {api}/api/stats/network
   curl {api}/api/vens/ven-101/loads
   curl '{api}/api/stats/network/history?granularity=1m'
+  {_this_command()} status --watch
 
   api        {api}/docs
   ingest     http://{self._ingest.http_host}:{self._ingest.http_port}/health and /metrics
   postgres   host={self._database.host} user={self._database.user} dbname={self._database.name}{logged[0]}
   broker     {mqtt.host}:{mqtt.broker_port}{logged[1]}"""
+
+
+def _this_command() -> str:
+    """How a person starts it from here, as this one was started."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "ecs-backend" else "ecs-backend"
 
 
 @contextmanager

@@ -5,9 +5,12 @@ import asyncio
 import pytest
 
 from ingest.health import State
+from ingest.metrics import value
 from ingest.upkeep.lead import Lead
+from ingest.upkeep.leader import Leader
 from ingest.upkeep.tick import NotMigratedError
-from shared.config import Database
+from shared import db
+from shared.config import Dashboard, Database, Retention
 from shared.db import Connection
 from tests.support.servers import eventually
 
@@ -71,3 +74,16 @@ async def test_a_database_that_lost_its_state_is_waited_for(
     assert "run `ecs-backend migrate`" in "".join(said)
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_every_process_knows_how_many_vens_are_online(database: Database) -> None:
+    state = State()
+    leader = Leader(database, Retention(), Dashboard(ven_offline_after=960), state)
+    connection = await db.connect(database, application="test")
+    await connection.execute(
+        "INSERT INTO vens (ven_id, first_seen_at, last_seen_at) SELECT 'v' || n, now(), now() - n * interval '5 minutes' "
+        "FROM generate_series(0, 9) AS n"
+    )
+    await leader._look(connection)
+    await connection.close()
+    assert (value(state.metrics.vens_known), value(state.metrics.vens_online)) == (10, 4)
