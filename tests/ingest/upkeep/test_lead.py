@@ -81,8 +81,8 @@ async def test_every_process_knows_how_many_vens_are_online(database: Database) 
     leader = Leader(database, Retention(), Dashboard(ven_offline_after=960), state)
     connection = await db.connect(database, application="test")
     await connection.execute(
-        "INSERT INTO vens (ven_id, first_seen_at, last_seen_at) SELECT 'v' || n, now(), now() - n * interval '5 minutes' "
-        "FROM generate_series(0, 9) AS n"
+        "INSERT INTO vens (ven_id, first_seen_at, last_seen_at) "
+        "SELECT 'v' || n, now(), now() - n * interval '5 minutes' FROM generate_series(0, 9) AS n"
     )
     await leader._look(connection)
     await connection.close()
