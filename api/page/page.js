@@ -1,7 +1,7 @@
 // Which view is shown, and when it asks again. Each figure is asked for about as often as it changes.
 
 import { ask, idPath, keep, KeyNeeded, Refused } from "./data.js";
-import { Chart, loadSeries, POWERS, powers, range, SPANS, together } from "./plots.js";
+import { Chart, events, loadSeries, POWERS, powers, range, SPANS, together } from "./plots.js";
 import { element, fleet, loadTypes, networkTiles, venLoads, venTiles } from "./views.js";
 
 const STATS_SECONDS = 5, HISTORY_SECONDS = 30, FLEET_SECONDS = 15, VENS = 50;
@@ -77,13 +77,13 @@ function spanButtons(box, chosen, changed) {
 
 function networkView() {
   const part = template("network");
-  let span = "day", events = [];
-  const chart = new Chart(part("chart"), part("legend"), POWERS, () => events.map((each) => [Date.parse(each.startTime), Date.parse(each.endTime)]));
+  let span = "day";
+  const chart = new Chart(part("chart"), part("legend"), POWERS);
   const history = new Every(HISTORY_SECONDS, async (over) => {
     const asked = range(span);
-    const [found, all] = await Promise.all([ask("/stats/network/history", asked), ask("/events")]);
+    const found = await ask("/stats/network/history", asked);
     if (over()) return;
-    events = all.filter((each) => each.status !== "cancelled");
+    chart.events = events(found);
     chart.show(powers(found), asked, `Power of the network, last ${span}`);
   });
   spanButtons(part("spans"), span, (name) => { span = name; history.run(); });
@@ -118,6 +118,7 @@ function venView(id) {
     const first = all.slice(0, loadSeries(all).length);
     const each = await Promise.all(first.map((load) => ask(`/vens/${path}/loads/${idPath(load.id)}/history`, asked)));
     if (over()) return;
+    charts[0].events = events(found);
     charts[0].show(powers(found), asked, `Power of ${id}, last ${span}`);
     const names = first.map((load) => load.id).join("\n");
     if (names !== loads) {

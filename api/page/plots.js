@@ -22,11 +22,11 @@ export function range(name) {
 }
 
 export class Chart {
-  constructor(box, legend, series, spans = () => []) {
+  constructor(box, legend, series) {
     this.box = box;
     this.legend = legend;
     this.series = series;
-    this.spans = spans;
+    this.events = [];
   }
 
   // rows: [Date, one number or null for each of the series]; from, to: what the chart spans
@@ -65,7 +65,7 @@ export class Chart {
 
   shade(canvas, area, chart) {
     canvas.fillStyle = color("event");
-    for (const [from, to] of this.spans()) {
+    for (const [from, to] of this.events) {
       const left = Math.max(area.x, chart.toDomXCoord(from)), right = Math.min(area.x + area.w, chart.toDomXCoord(to));
       if (right > left) canvas.fillRect(left, area.y, right - left, area.h);
     }
@@ -86,6 +86,9 @@ export const POWERS = [["used", "used"], ["shed", "shed"], ["asked for", "asked"
 export const powers = (history) => history.points.map((point) => [new Date(point.timestamp), point.usedPowerKw, point.shedPowerKw, point.requestedReductionKw]);
 
 export const loadSeries = (loads) => loads.slice(0, LOADS.length).map((load, n) => [load.name || load.id, LOADS[n]]);
+
+// From when to when readings named an event, as far as buckets tell.
+export const events = ({ points }) => points.flatMap((point, n) => (point.eventId === null ? [] : [[Date.parse(point.timestamp), Date.parse(points[n + 1]?.timestamp ?? new Date())]]));
 
 // One row a time, a column a load.
 export function together(histories) {

@@ -10,6 +10,7 @@ from shared import installation, logs
 from shared.commands import program, running, status, up
 from shared.commands.migrate import migrate
 from shared.config import Database, Log, environment, read
+from shared.duration import parse_duration
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 
 _PROGRAM = "ecs-backend"
@@ -73,6 +74,7 @@ def _up_options(options: argparse.Namespace) -> up.Options:
         vens=options.vens,
         interval=options.interval,
         simulate=options.simulate,
+        history=options.history,
     )
 
 
@@ -142,6 +144,13 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--simulate",
         action=argparse.BooleanOptionalAction,
         help="simulate a fleet, or none (default: see above)",
+    )
+    parser.add_argument(
+        "--history",
+        type=parse_duration,
+        metavar="2d",
+        help="how much of the fleet's past is published before it goes live; 0: none (default: 1d if the database is "
+        "empty)",
     )
 
 

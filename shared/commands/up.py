@@ -1,5 +1,6 @@
 """`ecs-backend up`: every service on this machine, started in order, watched, stopped in reverse order."""
 
+import asyncio
 import fcntl
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 import msgspec
 from msgspec import Struct
 
-from shared import config, logs
+from shared import config, db, logs
 from shared.commands import running
 from shared.commands.migrate import migrate
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
@@ -26,6 +27,7 @@ from shared.ports import accepts, require_free
 
 VENS = 25
 INTERVAL_SECONDS = 5.0
+HISTORY_SECONDS = 86400.0
 _DATABASE = "ecs"
 _STOP_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -52,6 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     vens: int | None = None
     interval: float | None = None
     simulate: bool | None = None
+    history: float | None = None
 
 
 class Child(NamedTuple):
@@ -199,8 +202,17 @@ class Services:
 
     def _spawn_fleet(self) -> None:
         vens, interval = self._options.vens or VENS, self._options.interval or INTERVAL_SECONDS
-        _say(f"  fleet      {vens} simulated VENs, a report of each every {interval:g} s\n")
-        self._spawn_child("fleet", ["fixtures.fleet", "--vens", str(vens), "--interval", str(interval)])
+        history = self._history()
+        past = f", after the last {history / 3600:g} h at once" if history else ""
+        _say(f"  fleet      {vens} simulated VENs, a report of each every {interval:g} s{past}\n")
+        arguments = ["--vens", str(vens), "--interval", str(interval), "--history", f"{history:.0f}"]
+        self._spawn_child("fleet", ["fixtures.fleet", *arguments])
+
+    def _history(self) -> float:
+        """Seconds of the fleet's past to publish: unless the command line says, a day into an empty database."""
+        if self._options.history is not None:
+            return self._options.history
+        return 0.0 if asyncio.run(_has_vens(self._database)) else HISTORY_SECONDS
 
     def _spawn_child(self, name: str, arguments: list[str]) -> Child:
         process = spawn([sys.executable, "-P", "-m", *arguments], env=self._env)
@@ -215,9 +227,8 @@ class Services:
         return f"""
 ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
 
+  {api}/
   curl {api}/api/stats/network
-  curl {api}/api/vens/ven-101/loads
-  curl '{api}/api/stats/network/history?granularity=1m'
   {_this_command()} status --watch
 
   api        {api}/docs
@@ -229,6 +240,14 @@ ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
 def _this_command() -> str:
     """How a person starts it from here, as this one was started."""
     return sys.argv[0] if Path(sys.argv[0]).name == "ecs-backend" else "ecs-backend"
+
+
+async def _has_vens(settings: config.Database) -> bool:
+    connection = await db.connect(settings, application="ecs-up")
+    try:
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM vens)"))
+    finally:
+        await connection.close()
 
 
 @contextmanager

@@ -108,7 +108,19 @@ def test_a_wheel_has_migrations_contract_and_fixtures(installation: Installation
 
 def test_a_wheel_brings_everything_up(installation: Installation) -> None:
     port, broker, ingest = free_port(), free_port(), free_port()
-    arguments = ("up", "--vens", "3", "--interval", "1", "--port", str(port), "--broker-port", str(broker))
+    arguments = (
+        "up",
+        "--vens",
+        "3",
+        "--interval",
+        "1",
+        "--history",
+        "0",
+        "--port",
+        str(port),
+        "--broker-port",
+        str(broker),
+    )
     up = installation.start(*arguments, INGEST_HTTP_PORT=str(ingest))
     online = loads = None
     with suppress(AssertionError):

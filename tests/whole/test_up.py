@@ -4,7 +4,9 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -35,9 +37,13 @@ def home() -> Iterator[Path]:
 class Up(Process):
     """`ecs-backend up` in `directory`, on free ports."""
 
-    def __init__(self, directory: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, env: dict[str, str] | None = None, history: str | None = "0"
+    ) -> None:
         self.port, self.ingest_port, self.broker_port = free_port(), free_port(), free_port()
         ports = ["--port", str(self.port), "--broker-port", str(self.broker_port)]
+        if history and "--history" not in arguments:
+            ports += ["--history", history]
         env = {"INGEST_HTTP_PORT": str(self.ingest_port), **(env or {})}
         super().__init__(directory, "shared.commands.cli", "up", *ports, *arguments, env=env)
 
@@ -54,8 +60,11 @@ class Up(Process):
         return wait_until(self.rows, 20, self.output)
 
     def rows(self) -> int:
+        return int(self.execute("SELECT count(*) FROM ven_telemetry")[0][0])
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
         settings = EmbeddedPostgres(self.directory / ".data" / "postgres").settings("ecs")
-        return int(execute(settings, "SELECT count(*) FROM ven_telemetry")[0][0])
+        return execute(settings, statement)
 
 
 @embedded
@@ -79,6 +88,25 @@ def test_it_runs_everything_and_goes_on_with_its_data(home: Path) -> None:
     with Up(home, "--no-simulate") as up:
         up.wait_until_running()
         assert up.wait_for_rows() >= stored
+        assert up.stop() == 0
+
+
+@embedded
+def test_an_empty_database_gets_a_day_of_the_fleets_past(home: Path) -> None:
+    with Up(home, "--vens", "2", "--history", "6h") as up:
+        up.wait_until_running()
+        oldest = "SELECT min(ts) < now() - interval '5 hours 50 minutes' FROM ven_telemetry"
+        wait_until(lambda: up.execute(oldest) == [(True,)], 30, up.output)
+        day = "/api/stats/network/history?granularity=15m"
+        # Counted too: the network's history is made of tiers.
+        wait_until(
+            lambda: len(httpx.get(f"http://127.0.0.1:{up.port}{day}").json()["points"]) >= 24, 30, up.output
+        )
+        assert up.stop() == 0
+    # What is there is not published again.
+    with Up(home, "--vens", "2", history=None) as up:
+        up.wait_until_running()
+        assert "at once" not in up.output()
         assert up.stop() == 0
 
 
