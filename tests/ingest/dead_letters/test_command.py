@@ -1,9 +1,14 @@
 """`ecs-backend dead-letters` on a real database."""
 
+import argparse
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from ingest.dead_letters.__main__ import _moment
 from ingest.message import DeadLetter, Message
 from ingest.partitions import Partitions
 from ingest.write.batch import Store
@@ -137,3 +142,14 @@ async def test_killed_half_way_it_has_stored_each_once(database: Database, tmp_p
     assert f"{2 * AT_ONCE} are stored now, 0 were stored before" in run(tmp_path, database, "retry", "--all")
     assert (len(stored(database)), left(database)) == (3 * AT_ONCE, 0)
     assert execute(database, "SELECT count(*) FROM ven_load_samples") == [(3 * AT_ONCE,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("90m", timedelta(minutes=90)), ("2h", timedelta(hours=2)), ("3 d", timedelta(days=3))],
+)
+def test_since_may_be_a_span(text: str, ago: timedelta) -> None:
+    assert abs(datetime.now(UTC) - _moment(text) - ago) < timedelta(minutes=1)
+    assert _moment("2026-11-25T02:14:07") == datetime(2026, 11, 25, 2, 14, 7, tzinfo=UTC)
+    with pytest.raises(argparse.ArgumentTypeError, match="neither ISO 8601 nor a span"):
+        _moment("yesterday")
