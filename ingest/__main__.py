@@ -8,6 +8,7 @@ import sys
 
 import uvloop
 
+from ingest.database import leave_lost
 from ingest.log_lines import LINES
 from ingest.service import Service
 from ingest.settings import Settings, read
@@ -41,6 +42,7 @@ def _serve() -> int:
 async def _run(settings: Settings, listener: socket.socket) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(leave_lost)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings)

@@ -1,8 +1,16 @@
 """Every connection that ingest makes to PostgreSQL, and every setting of its sessions."""
 
+import asyncio
+from typing import Any
+
+import asyncpg
+
 from shared import db
 from shared.config import Database
 from shared.db import Connection
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 # PostgreSQL ends a session whose machine no longer answers. Otherwise the session would keep its locks on keys, or the
 # leader's lock, for hours.
@@ -63,3 +71,16 @@ async def rebuild_connection(settings: Database) -> Connection:
 async def probe_connection(settings: Database) -> Connection:
     """For asking whether the database answers."""
     return await db.connect(settings, application="ecs-ingest-probe", server_settings=_SESSION)
+
+
+def leave_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's handler for errors that nobody took: those of lost connections are not worth a traceback.
+
+    When a connection breaks while asyncpg 0.32 gives up what it was doing, a future of it stays behind with nobody
+    waiting. Whoever used the connection has the error already.
+    """
+    lost = isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError)
+    if lost and not isinstance(context.get("future", context), asyncio.Task | dict):
+        log.debug("future_of_lost_connection")
+        return
+    loop.default_exception_handler(context)

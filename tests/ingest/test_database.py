@@ -1,8 +1,11 @@
 """Every session of ingest has the limits that docs/architecture.md names."""
 
+import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -57,3 +60,36 @@ async def test_a_database_that_is_not_utf8_is_refused_in_a_line(postgres: Databa
 async def test_every_maker_of_a_connection_is_tested() -> None:
     made = {value for name, value in vars(connections).items() if name.endswith("_connection")}
     assert made == set(MAKERS.values())
+
+
+async def _unheard(error: BaseException, *, task: bool) -> list[str]:
+    """What asyncio's own handler would say of an error that nobody took."""
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(connections.leave_lost)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio.base_events.logger, "error", lambda text, **_: said.append(text))
+        left: asyncio.Future[None]
+        if task:
+
+            async def fail() -> None:
+                raise error
+
+            left = loop.create_task(fail())
+        else:
+            left = loop.create_future()
+            left.set_exception(error)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del left
+        gc.collect()
+    return said
+
+
+async def test_a_future_left_by_a_lost_connection_is_no_error() -> None:
+    assert await _unheard(asyncpg.ConnectionDoesNotExistError("closed"), task=False) == []
+
+
+async def test_every_other_error_that_nobody_took_is_told() -> None:
+    assert len(await _unheard(ValueError("x"), task=False)) == 1
+    assert len(await _unheard(asyncpg.ConnectionDoesNotExistError("closed"), task=True)) == 1

@@ -86,12 +86,15 @@ class Browser:
 
     def requests(self) -> list[str]:
         """The addresses asked for since the last time."""
-        events = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
         return [
             event["params"]["request"]["url"]
-            for event in events
+            for event in self.events()
             if event["method"] == "Network.requestWillBeSent"
         ]
+
+    def events(self) -> list[dict[str, Any]]:
+        """What DevTools tells of the network since the last time: events with `method` and `params`."""
+        return [json.loads(entry["message"])["message"] for entry in self._log("performance")]
 
     def run(self, script: str) -> Any:
         """What a script returns."""

@@ -1,0 +1,117 @@
+"""What the page at / costs while a fleet reports: headless Chromium looks at it for some minutes.
+
+`python -m tests.benchmarks.page`: 10,000 VENs of 8 loads report every 5 s. Needs Debian's chromium and chromium-driver.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections import Counter
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import under_load
+from tests.benchmarks.machine import machine
+from tests.support.browser import Browser, browsing
+
+_EVERY_SECONDS = 5
+# Until the network's figures are those of the whole fleet.
+_WARM_SECONDS = 60
+
+
+class Transfer(NamedTuple):
+    """What one answer weighed on the line, and how much it was, in bytes."""
+
+    path: str
+    sent: int
+    size: int
+
+
+def transfers(browser: Browser) -> list[Transfer]:
+    """The answers since the last time."""
+    paths: dict[str, str] = {}
+    sizes: Counter[str] = Counter()
+    found = []
+    for event in browser.events():
+        what: dict[str, Any] = event["params"]
+        if event["method"] == "Network.requestWillBeSent":
+            paths[what["requestId"]] = urllib.parse.urlsplit(what["request"]["url"]).path
+        elif event["method"] == "Network.dataReceived":
+            sizes[what["requestId"]] += what["dataLength"]
+        elif event["method"] == "Network.loadingFinished":
+            number = what["requestId"]
+            found.append(Transfer(paths.get(number, "?"), round(what["encodedDataLength"]), sizes[number]))
+    return found
+
+
+def heap_mb(browser: Browser) -> float:
+    """Memory of the tab's scripts after collecting garbage, in MB."""
+    browser.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+    return float(browser.run("return performance.memory.usedJSHeapSize")) / 2**20
+
+
+def look(browser: Browser, url: str, minutes: float) -> None:
+    """Open the page, look at it for so long, and print what that cost."""
+    browser.open(url)
+    browser.waiting(
+        lambda: browser.all('[data-part="chart"] canvas') and browser.all('[data-part="vens"] tr')
+    )
+    paint = browser.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    shift = """
+        window.shifts = 0;
+        new PerformanceObserver((list) => { for (const each of list.getEntries()) window.shifts += each.value; })
+            .observe({ type: "layout-shift", buffered: false });
+    """
+    first = transfers(browser)
+    browser.run(shift)
+    heaps, later, until = [heap_mb(browser)], list[Transfer](), time.monotonic() + minutes * 60
+    while time.monotonic() < until:
+        time.sleep(min(30.0, max(0.0, until - time.monotonic())))
+        heaps.append(heap_mb(browser))
+        later += transfers(browser)
+    largest = max(each.size for each in [*first, *later] if each.path.startswith("/api"))
+    memory = ", ".join(f"{heaps[at]:.1f}" for at in (0, len(heaps) // 2, -1))
+    table = Table(title=f"The page, looked at for {minutes:g} min. {machine()}")
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    asked = Counter(each.path for each in later if each.path.startswith("/"))
+    rows = {
+        "first contentful paint, ms": f"{paint:.0f}",
+        "transferred until complete, KB": f"{sum(each.sent for each in first) / 1024:.0f}",
+        "largest answer of the API, KB": f"{largest / 1024:.1f}",
+        "KB a minute afterwards": f"{sum(each.sent for each in later) / 1024 / minutes:.0f}",
+        "layout shift while updating": f"{browser.run('return window.shifts'):.4f}",
+        "memory of scripts, first, middle and last, MB": memory,
+        **{f"requests a minute, {path}": f"{count / minutes:.1f}" for path, count in sorted(asked.items())},
+    }
+    for what, measured in rows.items():
+        table.add_row(what, measured)
+    Console(width=120).print(table)
+
+
+def run(vens: int, minutes: float) -> None:
+    """The whole of it."""
+    with ExitStack() as stack:
+        system, browser = under_load.start(stack), stack.enter_context(browsing())
+        rate = vens // _EVERY_SECONDS
+        seconds = _WARM_SECONDS + minutes * 60 + 30
+        command = [sys.executable, "-m", "tests.benchmarks.generator", "--port", str(system.broker.port)]
+        command += ["--count", str(round(rate * seconds)), "--vens", str(vens), "--rate", str(rate)]
+        generator = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        stack.callback(generator.kill)
+        time.sleep(_WARM_SECONDS)
+        browser.size(1280, 1000)
+        look(browser, f"http://127.0.0.1:{system.api_port}/", minutes)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vens", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=10, help="of looking at it (default: %(default)g)")
+    options = parser.parse_args()
+    run(options.vens, options.minutes)
