@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -68,7 +69,7 @@ async def _unheard(error: BaseException, *, task: bool) -> list[str]:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(connections.leave_lost)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio.base_events.logger, "error", lambda text, **_: said.append(text))
+        patch.setattr(logging.getLogger("asyncio"), "error", lambda text, **_: said.append(text))
         left: asyncio.Future[None]
         if task:
 
