@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 BENCHMARK := $(BIN)/python -m tests.benchmarks
 
-.PHONY: help run test test-unit check fix install broker bench bench-ingest bench-read torture secrets login sbom clean
+.PHONY: help run test test-matrix test-unit check fix install broker bench bench-ingest bench-read torture secrets login sbom clean
 
 help:  ## what there is to make
 	@awk -F ':[^#]*##' '/^[a-z][a-z -]*:.*##/ {printf "  make %-24s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: check  ## the whole test suite
 	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
 	@sh tests/support/install-browser.sh
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+
+test-matrix: install  ## the suite on every kind of PostgreSQL that is here (ARGS="--only owner tests/api")
+	$(BIN)/python -m tests.matrix $(ARGS)
 
 test-unit: install  ## the tests that need no server, in half a minute
 	$(BIN)/pytest -m "not servers and not slow" $(ARGS)

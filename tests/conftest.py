@@ -39,9 +39,16 @@ def _no_settings_from_outside() -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Database]:
-    """How to reach the session's server as a user who may create databases and roles."""
+    """How to reach the session's server as a user who may create databases; a superuser, unless TEST_DB_USER is not."""
     with servers.postgres_server() as settings:
         yield settings
+
+
+@pytest.fixture
+def superuser(postgres: Database) -> None:
+    """For tests that make roles, or reach into the server: skipped where TEST_DB_USER is not a superuser."""
+    if servers.execute(postgres, "SHOW is_superuser") != [("on",)]:
+        pytest.skip("needs a superuser, which TEST_DB_USER is not")
 
 
 @pytest.fixture(scope="session")

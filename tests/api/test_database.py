@@ -210,6 +210,7 @@ def login(database: Database, options: str) -> Iterator[Database]:
         execute(database, f"DROP ROLE {name}")
 
 
+@pytest.mark.usefixtures("superuser")
 async def test_a_login_of_its_own_that_may_act_as_ecs_api_is_enough(database: Database) -> None:
     with login(database, "IN ROLE ecs_api") as own:
         async with serving(own) as api:
@@ -217,6 +218,7 @@ async def test_a_login_of_its_own_that_may_act_as_ecs_api_is_enough(database: Da
             assert (await api.get("/api/stats/network")).status_code == 200
 
 
+@pytest.mark.usefixtures("superuser")
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,11 +29,11 @@ hostssl all all all scram-sha-256
 class SecurePostgres:
     """The server, its `authority`, `another` that has signed nothing, and `client`, the certificate of CERTIFIED."""
 
-    def __init__(self, directory: Path, programs: Path) -> None:
+    def __init__(self, directory: Path, programs: Path, options: Mapping[str, str]) -> None:
         self.port = free_port()
         self.authority, self.another = directory / "authority.pem", directory / "another.pem"
         self.client, self.client_key = directory / "client.pem", directory / "client-key.pem"
-        self._directory, self._programs = directory, programs
+        self._directory, self._programs, self._options = directory, programs, options
         self._user = "postgres" if os.geteuid() == 0 else None
         self._make_certificates()
         self._initialize()
@@ -107,6 +107,7 @@ class SecurePostgres:
                 f"ssl_cert_file = '{self._directory}/server.pem'\n"
                 f"ssl_key_file = '{self._directory}/server-key.pem'\n"
             )
+            config.writelines(f"{name} = {value}\n" for name, value in self._options.items())
 
     def _openssl(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=self._directory, check=True, capture_output=True)
@@ -123,10 +124,10 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def secure_postgres(where: Path) -> Iterator[SecurePostgres]:
-    """One that runs, with its programs from `where`."""
+def secure_postgres(where: Path, options: Mapping[str, str] | None = None) -> Iterator[SecurePostgres]:
+    """One that runs, with its programs from `where` and `options` of postgresql.conf."""
     with temporary_directory() as directory:
-        server = SecurePostgres(directory, where)
+        server = SecurePostgres(directory, where, options or {})
         try:
             wait_until(server.answers, 30, (directory / "log").read_text)
             yield server

@@ -1,7 +1,8 @@
 """The servers that tests talk to, and small helpers around them.
 
-PostgreSQL and the broker come from, in this order: TEST_DB_HOST (with _PORT, _USER, _PASSWORD, _NAME) and
-TEST_MQTT_HOST (with _PORT); containers, if a Docker daemon answers; embedded ones in a temporary directory.
+PostgreSQL and the broker come from, in this order: TEST_DB_HOST (with _PORT, _USER, _PASSWORD, _NAME, _SSLMODE,
+_CA_CERT) and TEST_MQTT_HOST (with _PORT); containers, if a Docker daemon answers; embedded ones in a temporary
+directory.
 """
 
 import asyncio
@@ -24,7 +25,8 @@ import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from shared.config import Database
+from shared.config import Database, read
+from shared.db import libpq_arguments
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.child import spawn, stop
 from shared.embedded.postgres import EmbeddedPostgres
@@ -34,7 +36,7 @@ T = TypeVar("T")
 Address = tuple[str, int]
 _POLL_SECONDS = 0.02
 # Data of tests need not survive the machine; a killed server loses nothing even so.
-_QUICK = {
+QUICK = {
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "200",
@@ -50,12 +52,12 @@ def postgres_server() -> Iterator[Database]:
     elif docker_answers():
         from tests.support import containers
 
-        with containers.postgres(_QUICK) as settings:
+        with containers.postgres(QUICK) as settings:
             yield settings
     else:
         with (
             temporary_directory() as directory,
-            running(EmbeddedPostgres(directory / "pg", _QUICK)) as server,
+            running(EmbeddedPostgres(directory / "pg", QUICK)) as server,
         ):
             yield server.settings()
 
@@ -93,14 +95,7 @@ def new_database(admin: Database, template: str | None = None) -> Iterator[Datab
 
 def connect(settings: Database, *, autocommit: bool = False) -> psycopg.Connection:
     """A connection; as a context manager it commits at the end, and closes."""
-    return psycopg.connect(
-        host=settings.host,
-        port=settings.port,
-        user=settings.user,
-        password=settings.password,
-        dbname=settings.name,
-        autocommit=autocommit,
-    )
+    return psycopg.connect(**libpq_arguments(settings), autocommit=autocommit)
 
 
 def execute(settings: Database, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
@@ -254,7 +249,9 @@ def running(server: Server) -> Iterator[Server]:
 
 @cache
 def docker_answers() -> bool:
-    """Whether a Docker daemon is there to run containers."""
+    """Whether a Docker daemon is there to run containers, and TEST_DOCKER does not say "no"."""
+    if os.environ.get("TEST_DOCKER") == "no":
+        return False
     if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
         return False
     from tests.support import containers
@@ -267,5 +264,6 @@ def _database_from_environment() -> Database:
     missing = [f"TEST_DB_{name}" for name, value in given.items() if not value]
     if missing:
         raise RuntimeError(f"TEST_DB_HOST is set, so {', '.join(missing)} must be too")
-    port = int(os.environ.get("TEST_DB_PORT", "5432"))
-    return Database(**{name.lower(): value for name, value in given.items()}, port=port)  # type: ignore[arg-type]
+    optional = {name: os.environ.get(f"TEST_DB_{name}") for name in ("PORT", "SSLMODE", "CA_CERT")}
+    env = {f"DB_{name}": value for name, value in {**given, **optional}.items() if value}
+    return read(Database, env)

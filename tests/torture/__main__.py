@@ -27,6 +27,7 @@ from tests.torture.ledger import Ledger
 from tests.torture.retained_will import retained_will
 from tests.torture.rounds import Round, run_round, world_of
 from tests.torture.soak import soak
+from tests.torture.workers import workers
 
 _CHAOS_STEPS = 6
 _CORPUS = 2000
@@ -160,6 +161,7 @@ async def main() -> None:
     await kill_broker(options.seed)
     await restart_with_shared_subscription(options.seed)
     await retained_will(options.seed)
+    await workers(options.seed)
     if options.garbage:
         await garbage(options.seed, options.garbage)
     if options.soak:

@@ -36,14 +36,14 @@ class Worker:
     def __init__(self, directory: Path, db: Database, mqtt: Mqtt) -> None:
         self._directory = directory
         self._db = db
-        self._mqtt = mqtt
+        self.mqtt = mqtt
         self._port = free_port()
         self.logs: list[str] = []
         self.peak_mb = 0.0
         self.process = self._start()
 
     def _start(self) -> Process:
-        settings = as_environment(self._db, self._mqtt, Ingest(http_port=self._port))
+        settings = as_environment(self._db, self.mqtt, Ingest(http_port=self._port))
         return Process(self._directory, "ingest", env={**settings, "LOG_FORMAT": "json"})
 
     def kill(self) -> None:
@@ -58,7 +58,7 @@ class Worker:
 
     def aim(self, broker_port: int, keepalive: int) -> None:
         """Use the broker at another port from the next start on, with another keepalive (s)."""
-        self._mqtt = msgspec.structs.replace(self._mqtt, port=broker_port, keepalive=keepalive)
+        self.mqtt = msgspec.structs.replace(self.mqtt, port=broker_port, keepalive=keepalive)
 
     def restart(self) -> int:
         """SIGTERM and a new start; returns the exit code of the old one."""

@@ -74,6 +74,7 @@ def test_a_lock_row_left_by_a_killed_process_is_cleared(postgres: Database) -> N
         assert execute(db, "SELECT count(*) FROM yoyo_lock") == [(0,)]
 
 
+@pytest.mark.usefixtures("superuser")
 def test_the_next_run_finishes_what_a_kill_left_half_done(postgres: Database, tmp_path: Path) -> None:
     with new_database(postgres) as db:
         migrate(db)

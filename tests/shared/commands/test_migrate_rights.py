@@ -20,6 +20,8 @@ from shared.errors import StartupError
 from tests.support.api_client import serving
 from tests.support.servers import as_environment, execute, new_database
 
+pytestmark = pytest.mark.usefixtures("superuser")
+
 _TABLES = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
 
 
