@@ -16,7 +16,7 @@ run: install  ## everything on this machine, until Ctrl-C (ARGS="--vens 100" and
 
 test: check  ## the whole test suite
 	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
-	@sh tests/support/install-browser.sh
+	@sh tests/support/install-tools.sh
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-matrix: install  ## the suite on every kind of PostgreSQL that is here (ARGS="--only owner tests/api")
