@@ -96,11 +96,11 @@ def test_an_empty_database_gets_a_day_of_the_fleets_past(home: Path) -> None:
     with Up(home, "--vens", "2", "--history", "6h") as up:
         up.wait_until_running()
         oldest = "SELECT min(ts) < now() - interval '5 hours 50 minutes' FROM ven_telemetry"
-        wait_until(lambda: up.execute(oldest) == [(True,)], 30, up.output)
+        wait_until(lambda: up.execute(oldest) == [(True,)], 60, up.output)
         day = "/api/stats/network/history?granularity=15m"
         # Counted too: the network's history is made of tiers.
         wait_until(
-            lambda: len(httpx.get(f"http://127.0.0.1:{up.port}{day}").json()["points"]) >= 24, 30, up.output
+            lambda: len(httpx.get(f"http://127.0.0.1:{up.port}{day}").json()["points"]) >= 24, 60, up.output
         )
         assert up.stop() == 0
     # What is there is not published again.
