@@ -22,6 +22,7 @@ from tests.support.browser import Browser, browsing
 _EVERY_SECONDS = 5
 # Until the network's figures are those of the whole fleet.
 _WARM_SECONDS = 60
+_SETTLED_SECONDS = 2
 
 
 class Transfer(NamedTuple):
@@ -68,6 +69,8 @@ def look(browser: Browser, url: str, minutes: float) -> None:
             .observe({ type: "layout-shift", buffered: false });
     """
     first = transfers(browser)
+    # The page has begun when its first figures are drawn; what moves after that is an update.
+    time.sleep(_SETTLED_SECONDS)
     browser.run(shift)
     heaps, later, until = [heap_mb(browser)], list[Transfer](), time.monotonic() + minutes * 60
     while time.monotonic() < until:
