@@ -36,7 +36,18 @@ async def test_a_body_is_taken_with_a_trailing_slash_too(api: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/", "/api/nothing", "/api/vens//", "/vens", "/docs/secret.js", "/api/vens/a/b"]
+    "path",
+    [
+        "/index.html",
+        "/page",
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/api/vens//",
+        "/vens",
+        "/docs/secret.js",
+        "/api/vens/a/b",
+    ],
 )
 async def test_an_unknown_path_is_not_found(api: Client, path: str) -> None:
     assert await api.detail(404, path)
