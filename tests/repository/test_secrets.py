@@ -20,7 +20,13 @@ VEN, OTHER = "house-104", "house-105"
 
 
 def make_secrets(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "deploy/make_secrets.py"), "--directory", str(home), *arguments]
+    command = [
+        sys.executable,
+        str(ROOT / "docs/deploy/make_secrets.py"),
+        "--directory",
+        str(home),
+        *arguments,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -54,7 +60,7 @@ def logins(home: Path) -> dict[str, str]:
 def secured(home: Path, logins: dict[str, str]) -> Iterator[Address]:
     """A broker with the passwords, and compose's ACL."""
     acl = home / "acl"
-    shutil.copy(ROOT / "deploy" / "broker" / "acl", acl)
+    shutil.copy(ROOT / "docs" / "deploy" / "broker" / "acl", acl)
     acl.chmod(0o600)
     files = (f"password_file {home}/secrets/broker/passwords", f"acl_file {acl}")
     with mosquitto(home, "allow_anonymous false", *files) as address:

@@ -17,7 +17,7 @@ from shared.embedded.broker import CONFIG
 from tests.support.servers import connect, wait_until
 
 POSTGRES, BROKER = "postgres:18", "eclipse-mosquitto:2"
-_OPEN = Path(__file__).resolve().parents[2] / "deploy" / "broker" / "open.conf"
+_OPEN = Path(__file__).resolve().parents[2] / "docs" / "deploy" / "broker" / "open.conf"
 _USER = _PASSWORD = _NAME = "test"
 _START_SECONDS = 60
 

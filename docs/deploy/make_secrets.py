@@ -2,7 +2,7 @@
 
 It needs nothing but Python, and openssl for the certificates. What is there already stays as it is, so it may run
 again; the broker's logins of ingest and the simulated fleet follow .env. `--login NAME` adds a login for a VEN, which
-may publish on its own topics (deploy/broker/acl), and prints its password once.
+may publish on its own topics (docs/deploy/broker/acl), and prints its password once.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # As mosquitto_passwd: $7$ is PBKDF2 with SHA-512, and the number of its rounds.
 _ROUNDS, _SALT_BYTES = 101, 12
 _DAYS = 3650
