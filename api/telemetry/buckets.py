@@ -46,6 +46,10 @@ class Buckets(Struct, frozen=True):
             yield at, at + width
             at += width
 
+    def are(self, width: int) -> bool:
+        """Whether they are those of a tier of `width` s."""
+        return self.edges is None and self.granularity.seconds == width
+
     def tier(self, widths: tuple[int, ...]) -> int | None:
         """The first of `widths` (s) that every bucket is made of; None: only raw rows tell."""
         for width in widths:

@@ -62,6 +62,18 @@ FROM base
 GROUP BY 1
 ORDER BY 1
 
+-- name: as_kept
+-- Fragment. Where the buckets asked for are those of the tier: its rows as they are, and sums where raw rows are read.
+SELECT bucket AS start, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id, {now} AS now FROM kept
+UNION ALL
+SELECT bucket, {sums}, {now} FROM pieces GROUP BY bucket
+ORDER BY 1
+
+-- name: summed
+-- Fragment.
+, base AS (SELECT * FROM kept UNION ALL SELECT * FROM pieces)
+{grouped}
+
 -- name: ven_readings
 -- Fragment.
 spans AS (
@@ -100,15 +112,13 @@ lists AS (
 
 -- name: ven_tier
 -- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges; $5: VEN
-WITH {stretches}, {ven_readings}, {cut}, base AS (
+WITH asked AS (SELECT $3::interval, $4::timestamptz[]), {stretches}, {ven_readings}, {cut}, kept AS (
     SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
     FROM {table}
     WHERE ven_id = $5::text AND bucket >= $1::timestamptz
       AND bucket < least($2::timestamptz, (SELECT until FROM closed)) AND bucket NOT IN (SELECT bucket FROM late)
-    UNION ALL
-    SELECT * FROM pieces
 )
-{grouped}
+{answer}
 
 -- name: ven_raw
 -- $1, $2: from, until; $3 interval: width of a bucket; $4: null; $5: VEN
@@ -118,15 +128,13 @@ base AS (SELECT * FROM pieces)
 
 -- name: load_tier
 -- $1, $2: from, until; $3 interval: width of a bucket; $4 timestamptz[]: or its edges; $5: VEN; $6: load
-WITH {stretches}, {load_samples}, {cut}, base AS (
+WITH asked AS (SELECT $3::interval, $4::timestamptz[]), {stretches}, {load_samples}, {cut}, kept AS (
     SELECT bucket, used_uwh, shed_uwh, 0::bigint AS requested_uwh, covered_us, 0::bigint AS event_us, NULL::text AS event_id
     FROM {table}
     WHERE ven_id = $5::text AND load_id = $6::text AND bucket >= $1::timestamptz
       AND bucket < least($2::timestamptz, (SELECT until FROM closed)) AND bucket NOT IN (SELECT bucket FROM late)
-    UNION ALL
-    SELECT * FROM pieces
 )
-{grouped}
+{answer}
 
 -- name: load_raw
 -- $1, $2: from, until; $3 interval: width of a bucket; $4: null; $5: VEN; $6: load

@@ -41,8 +41,13 @@ def _raw(block: str) -> str:
     return compose(_HISTORY[block], {**_HISTORY, "base": "$3::interval"})
 
 
-VEN_TIERS = _tiers("ven_tier", "ven_power", VEN_WIDTHS, late="late_readings", watermark="watermark")
-LOAD_TIERS = _tiers("load_tier", "load_power", VEN_WIDTHS, late="late_lists", watermark="loads_watermark")
+_VEN = {"late": "late_readings", "watermark": "watermark"}
+_LOAD = {"late": "late_lists", "watermark": "loads_watermark"}
+VEN_TIERS = _tiers("ven_tier", "ven_power", VEN_WIDTHS, answer="{summed}", **_VEN)
+LOAD_TIERS = _tiers("load_tier", "load_power", VEN_WIDTHS, answer="{summed}", **_LOAD)
+# The same where each bucket asked for is one of the tier's: nothing is left to sum, which takes longer than reading.
+VEN_AS_KEPT = _tiers("ven_tier", "ven_power", VEN_WIDTHS, answer="{as_kept}", **_VEN)
+LOAD_AS_KEPT = _tiers("load_tier", "load_power", VEN_WIDTHS, answer="{as_kept}", **_LOAD)
 NETWORK_TIERS = _tiers("network_tier", "network_power", NETWORK_WIDTHS)
 VEN_RAW, LOAD_RAW, NETWORK_RAW = _raw("ven_raw"), _raw("load_raw"), _raw("network_raw")
 BEFORE = {of: _HISTORY[f"{of}_before"] for of in ("network", "ven", "load")}
@@ -81,7 +86,7 @@ async def network_raw(database: Database, buckets: Buckets) -> list[Row]:
 
 async def ven_history(database: Database, buckets: Buckets, tier: int | None, ven_id: str) -> list[Row]:
     """The same of a VEN; `tier`: width in s of the tier that is read, None: raw rows alone."""
-    statement = VEN_RAW if tier is None else VEN_TIERS[tier]
+    statement = VEN_RAW if tier is None else (VEN_AS_KEPT if buckets.are(tier) else VEN_TIERS)[tier]
     return await database.fetch(statement, buckets.start, buckets.end, buckets.width, buckets.edges, ven_id)
 
 
@@ -89,7 +94,7 @@ async def load_history(
     database: Database, buckets: Buckets, tier: int | None, ven_id: str, load_id: str
 ) -> list[Row]:
     """The same of a load."""
-    statement = LOAD_RAW if tier is None else LOAD_TIERS[tier]
+    statement = LOAD_RAW if tier is None else (LOAD_AS_KEPT if buckets.are(tier) else LOAD_TIERS)[tier]
     return await database.fetch(
         statement, buckets.start, buckets.end, buckets.width, buckets.edges, ven_id, load_id
     )

@@ -127,6 +127,8 @@ def raw_scans(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 VEN, LOAD = ("v7",), ("v7", "l1")
 HOT: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ven as kept": (queries.VEN_AS_KEPT[300], VEN),
+    "load as kept": (queries.LOAD_AS_KEPT[300], LOAD),
     "ven 15m": (queries.VEN_TIERS[900], VEN),
     "ven 5m": (queries.VEN_TIERS[300], VEN),
     "load 15m": (queries.LOAD_TIERS[900], LOAD),
