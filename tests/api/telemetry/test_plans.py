@@ -127,8 +127,8 @@ def raw_scans(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 VEN, LOAD = ("v7",), ("v7", "l1")
 HOT: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ven as kept": (queries.VEN_AS_KEPT[300], VEN),
-    "load as kept": (queries.LOAD_AS_KEPT[300], LOAD),
+    "ven 5m as kept": (queries.VEN_AS_KEPT[300], VEN),
+    "load 5m as kept": (queries.LOAD_AS_KEPT[300], LOAD),
     "ven 15m": (queries.VEN_TIERS[900], VEN),
     "ven 5m": (queries.VEN_TIERS[300], VEN),
     "load 15m": (queries.LOAD_TIERS[900], LOAD),
@@ -172,7 +172,7 @@ def test_a_late_reading_costs_its_own_partition(connection: psycopg.Connection, 
 @pytest.mark.parametrize("name", HOT)
 def test_tiers_are_found_by_their_key(connection: psycopg.Connection, name: str) -> None:
     statement, ids = HOT[name]
-    kind, width = name.split()
+    kind, width, *_ = name.split()
     tier = of(scans(connection, statement, *ALL, *ids), f"{kind}_power_{width}")
     assert {table for _, table in tier if not table.endswith("key")} <= {f"{kind}_power_{width}_20260701"}
     assert tier
