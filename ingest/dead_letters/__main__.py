@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -24,14 +23,12 @@ from shared import db, logs
 from shared.commands import program
 from shared.commands.running import environment
 from shared.db import Connection
+from shared.duration import parse_duration
 from shared.errors import StartupError
 from shared.tables import console_for
 from shared.terminal import printable
 
 _PROGRAM = "ecs-backend dead-letters"
-_SPAN = re.compile(r"(\d+)\s*([mhd])")
-_SPANS = {"m": "minutes", "h": "hours", "d": "days"}
-
 Work = Callable[[Connection, Settings], Awaitable[None]]
 
 
@@ -187,18 +184,26 @@ def _parser() -> argparse.ArgumentParser:
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", help="those whose reason holds this text")
     parser.add_argument("--ven", help="those of this VEN")
-    parser.add_argument("--since", type=_moment, help="those seen since: ISO 8601, or 90m, 2h, 3d ago")
+    parser.add_argument("--since", type=_moment, help="those seen since: ISO 8601, or 90s, 30m, 6h, 2d ago")
 
 
 def _moment(text: str) -> datetime:
-    span = _SPAN.fullmatch(text)
-    if span:
-        return datetime.now(UTC) - timedelta(**{_SPANS[span[2]]: int(span[1])})
+    """A time, or how long ago it was."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither ISO 8601 nor a span such as 2h") from exc
+    except ValueError:
+        return _ago(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _ago(text: str) -> datetime:
+    try:
+        return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+    except (argparse.ArgumentTypeError, OverflowError) as exc:
+        right = "write 2026-11-25T02:00Z, or 90s, 30m, 6h or 2d"
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither ISO 8601 nor a length of time: {right}"
+        ) from exc
 
 
 if __name__ == "__main__":

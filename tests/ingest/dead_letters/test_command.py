@@ -146,10 +146,14 @@ async def test_killed_half_way_it_has_stored_each_once(database: Database, tmp_p
 
 @pytest.mark.parametrize(
     ("text", "ago"),
-    [("90m", timedelta(minutes=90)), ("2h", timedelta(hours=2)), ("3 d", timedelta(days=3))],
+    [("90m", timedelta(minutes=90)), ("2h", timedelta(hours=2)), ("1.5d", timedelta(hours=36))],
 )
 def test_since_may_be_a_span(text: str, ago: timedelta) -> None:
     assert abs(datetime.now(UTC) - _moment(text) - ago) < timedelta(minutes=1)
     assert _moment("2026-11-25T02:14:07") == datetime(2026, 11, 25, 2, 14, 7, tzinfo=UTC)
-    with pytest.raises(argparse.ArgumentTypeError, match="neither ISO 8601 nor a span"):
-        _moment("yesterday")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "3 d", "999999999d"])
+def test_since_that_is_no_time_says_what_would_be_right(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="neither ISO 8601 nor a length of time: write"):
+        _moment(text)
