@@ -13,6 +13,7 @@ from api.fixtures.ven_store import VenStore
 from api.page.page import Page
 from api.service.contract import Contract
 from api.settings import Settings
+from api.telemetry.history import Histories
 from api.telemetry.live import Live
 from api.telemetry.totals import Totals
 from api.web.lookup import Services
@@ -34,6 +35,7 @@ def make_services(settings: Settings) -> Services:
         Contract(),
         Page(),
         Totals(database, offline_after),
+        Histories(),
         Live(database, ZoneInfo(settings.dashboard.dashboard_timezone)),
         vens,
         VenSource(vens, database, offline_after, live=settings.dashboard.vens_source == "telemetry"),

@@ -1,5 +1,6 @@
 """Histories of the network, of a VEN and of a load."""
 
+from collections.abc import Hashable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ from api.telemetry.live import Live
 from api.telemetry.params import HistoryParams, history_params
 from api.telemetry.points import COLUMNS, HistoryResponse, Point, filled
 from api.telemetry.sources import LoadSource, NetworkSource, Source, Stored, VenSource
+from api.telemetry.together import Together
 from api.telemetry.totals import Totals
 from api.web.errors import BadRequestError
 from api.web.etag import tagged
@@ -23,13 +25,17 @@ _US = timedelta(microseconds=1)
 _HOUR = timedelta(hours=1)
 
 
+class Histories(Together[Response]):
+    """Those of VENs and loads that are looked up now."""
+
+
 async def network(request: Request) -> Response:
     """GET /api/stats/network/history: one answer for all who ask the same while the network's figures are shared."""
     live = service(request, Live)
     # Before anything is asked of the database.
     _check_timezone(history_params(request))
     await live.get()
-    answers, asked = live.answers, f"{request.url.query} {request.headers.get('accept', '')}"
+    answers, asked = live.answers, _question(request)
     if asked not in answers:
         answers[asked] = await _answer(request, NetworkSource(service(request, Database), live))
     return tagged(request, answers[asked])
@@ -38,14 +44,25 @@ async def network(request: Request) -> Response:
 async def ven(request: Request) -> Response:
     """GET /api/vens/{venId}/history."""
     database, bounds = service(request, Database), service(request, Totals).bounds.get
-    return tagged(request, await _answer(request, VenSource(database, bounds, request.path_params["venId"])))
+    return await _together(request, VenSource(database, bounds, request.path_params["venId"]))
 
 
 async def load(request: Request) -> Response:
     """GET /api/vens/{venId}/loads/{loadId}/history."""
     database, bounds = service(request, Database), service(request, Totals).bounds.get
     ids = request.path_params["venId"], request.path_params["loadId"]
-    return tagged(request, await _answer(request, LoadSource(database, bounds, *ids)))
+    return await _together(request, LoadSource(database, bounds, *ids))
+
+
+async def _together(request: Request, source: Source) -> Response:
+    """The same answer to all who asked the same before it was looked up."""
+    histories = service(request, Histories)
+    return tagged(request, await histories.ask(_question(request), lambda: _answer(request, source)))
+
+
+def _question(request: Request) -> Hashable:
+    """What is asked, and in which format."""
+    return request.scope["path"], request.scope["query_string"], request.headers.get("accept")
 
 
 async def _answer(request: Request, source: Source) -> Response:

@@ -1,5 +1,6 @@
 """The network since its tiers end, and where each tier begins: one moment, shared by all who ask."""
 
+from collections.abc import Hashable
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,7 +36,7 @@ class Live(Shared[Network]):
         super().__init__(self._read)
         self._database = database
         self._day_zone = day_zone
-        self.answers: dict[str, Response] = {}
+        self.answers: dict[Hashable, Response] = {}
 
     async def _read(self) -> Network:
         local = datetime.now(UTC).astimezone(self._day_zone)
