@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 import pytest
+from prometheus_client import generate_latest
 
 from ingest.message import Message
 from ingest.service import Service
@@ -14,6 +15,7 @@ from ingest.settings import Settings
 from ingest.write.inbox import Inbox
 from shared.config import Dashboard, Database, Ingest, Log, Mqtt, Retention
 from shared.ports import listen
+from tests.support.runbook import check
 from tests.support.samples import telemetry
 from tests.support.servers import Address, eventually
 from tests.torture.verify import balanced
@@ -58,3 +60,6 @@ async def test_a_message_lost_on_its_way_breaks_the_balance(
         await eventually(lambda: sum_of_outcomes(figures(service)) == 4 - lost)
         assert figures(service)["ecs_ingest_received_total"] == 4
         assert balanced(figures(service)) == (lost == 0)
+        if lost:
+            text = generate_latest(service._state.metrics.registry).decode()
+            check("unaccounted", text.splitlines())

@@ -14,6 +14,7 @@ from ingest.receive.connection import connection
 from shared.config import Database, Mqtt
 from tests.ingest.test_service import Ingesting
 from tests.support.mosquitto import mosquitto
+from tests.support.runbook import as_lines, check
 from tests.support.servers import eventually
 
 
@@ -27,6 +28,7 @@ async def test_health_and_log_say_what_the_servers_do_not_keep(
         assert ingesting.get("/health")[0] == 200
         said = {event["server"]: event["why"] for event in ingesting.events("promise_in_doubt")}
         assert "refuses packets over 50,000 bytes" in said["broker"]
+        check("not-safe", as_lines(ingesting.events("promise_in_doubt")))
         assert ingesting.process.stop() == 0
 
 
@@ -45,6 +47,7 @@ async def test_what_the_broker_drops_is_counted_and_logged(
         dropped = "ecs_broker_dropped_messages 20.0"
         await eventually(lambda: dropped in ingesting.get("/metrics")[1], 20, ingesting.process.output)
         assert [event["messages"] for event in ingesting.events("broker_dropped")] == [20]
+        check("messages-lost", as_lines(ingesting.events("broker_dropped")))
         # It is no message of the field.
         assert ingesting.metric("received_total") == 0
         assert ingesting.process.stop() == 0

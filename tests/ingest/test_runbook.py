@@ -6,36 +6,33 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from ingest.health import Asker, DatabaseHealth, State
+from ingest.health import DatabaseHealth, State
 from ingest.message import Message, Outcome
 from ingest.partitions import Partitions
-from ingest.receive.drops import Drops
-from ingest.service import Service
-from ingest.settings import read
-from ingest.upkeep import lead, retention, writers
+from ingest.upkeep import retention, writers
+from ingest.upkeep.leader import Leader
 from ingest.write.batch import Store
-from ingest.write.flush_log import FlushSummary
 from ingest.write.lane import Lane
 from ingest.write.outcomes import Outcomes
 from ingest.write.retry import Retry
 from shared import db
 from shared.commands.migrate import migrate
-from shared.config import Database, Ingest, Mqtt
+from shared.config import Dashboard, Database, Retention
 from shared.terminal import Lines
 from tests.support.api_client import serving
 from tests.support.runbook import as_lines, check, sees
 from tests.support.samples import message, reading
-from tests.support.servers import as_environment, connect, eventually, execute, free_port, new_database
+from tests.support.servers import connect, eventually, execute, free_port, new_database
+from tests.support.small_disk import MountRefusedError, filled, small_disk, tablespace
 
 Events = list[MutableMapping[str, Any]]
 Change = Callable[[], Awaitable[object]]
@@ -101,14 +98,36 @@ async def test_a_database_that_is_away_and_back(database: Database) -> None:
     check("database-back", said)
 
 
-async def test_a_full_disk(database: Database) -> None:
-    await sql(
-        database,
-        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END$$",
-        "CREATE TRIGGER full_disk BEFORE INSERT ON vens EXECUTE FUNCTION full_disk()",
-    )()
-    check("database-full", await outage(database, sql(database, "DROP TRIGGER full_disk ON vens")))
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            mounted = stack.enter_context(small_disk())
+        except MountRefusedError as exc:
+            pytest.skip(str(exc))
+        yield mounted
+
+
+@pytest.mark.usefixtures("superuser")
+async def test_a_full_disk(postgres: Database, database: Database, disk: Path) -> None:
+    if not postgres.host.startswith("/"):
+        pytest.skip("needs a server that is surely on this machine: one that is reached over its socket")
+    ((data,),) = execute(postgres, "SHOW data_directory")
+    name = f"small_{time.monotonic_ns()}"
+    move = f"ALTER DATABASE {database.name} SET TABLESPACE"
+    location = tablespace(disk, Path(data))
+    await sql(postgres, f"CREATE TABLESPACE {name} LOCATION '{location}'", f"{move} {name}")()
+    with ExitStack() as stack:
+        stack.enter_context(filled(disk))
+
+        async def make_space() -> None:
+            stack.close()
+
+        said = await outage(database, make_space)
+    check("database-full", said)
+    check("database-back", said)
+    assert execute(database, "SELECT count(*) FROM ven_telemetry") == [(1,)]
+    await sql(postgres, f"{move} pg_default", f"DROP TABLESPACE {name}")()
 
 
 async def test_a_read_only_database(postgres: Database, database: Database) -> None:
@@ -202,35 +221,6 @@ async def test_a_database_that_refuses_everything(database: Database) -> None:
     check("refuses-everything", await outage(database, end))
 
 
-async def test_messages_that_are_wrong(database: Database) -> None:
-    now = time.time()
-    service = Service(read(as_environment(database, Mqtt(host="none"), Ingest())))
-
-    def said_of(*batch: Any, conflicts: Any = ()) -> list[str]:
-        service._writer.flushes = FlushSummary()
-        service._writer.flushes.add(batch, conflicts, rows=1, seconds=0.1, busy=0.1)
-        with capture_logs() as events:
-            service._say_flushes()
-        return as_lines(each for each in events if each["event"] != "flush")
-
-    ahead = said_of(reading("v", now + 3600, 1.0))
-    check("clock-ahead", ahead)
-    check("dead-letters", ahead)
-    check("dead-letters", said_of(message("volttron/metering", b"{")))
-    check("flawed", said_of(reading("v", now, 1.0, batterySoc="full")))
-    check("conflicts", said_of(reading("v", now, 1.0), conflicts=[reading("v", now, 2.0)]))
-
-
-def test_servers_that_do_not_keep_what_they_should() -> None:
-    state = State()
-    with capture_logs() as events:
-        state.doubt("broker", ["it keeps no session"])
-        Drops(Mqtt(host="none"), state)._take(b"2000")
-    said = as_lines(events)
-    check("not-safe", said)
-    check("messages-lost", said)
-
-
 async def test_dead_letters_that_fill_the_disk(database: Database) -> None:
     connection = await db.connect(database, application="test")
     await Store("t", Partitions()).write(connection, [message("x/y", b"{")])
@@ -246,17 +236,12 @@ async def test_dead_letters_that_fill_the_disk(database: Database) -> None:
 
 async def test_a_leader_that_cannot_work(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.upkeep.lead._TRY_SECONDS", 0.05)
-    health, errors = DatabaseHealth({}), [asyncpg.LockNotAvailableError("x")]
-
-    async def work(_: object) -> float:
-        if errors:
-            raise errors.pop()
-        return 0.05
-
+    monkeypatch.setattr("ingest.database._LOCK_TIMEOUT", {"lock_timeout": "50ms"})
     with capture_logs() as events:
-        leading = asyncio.create_task(
-            lead.Lead("count", 4712, database, health, work, asker=Asker.LEADER).run()
-        )
+        with connect(database) as holder:
+            holder.execute("LOCK TABLE rollup_state")
+            leading = asyncio.create_task(Leader(database, Retention(), Dashboard(), State()).run())
+            await eventually(lambda: "leader_waits" in names(events), explain=lambda: str(events))
         await eventually(lambda: "leader_ready" in names(events), explain=lambda: str(events))
         leading.cancel()
         await asyncio.wait([leading])

@@ -23,7 +23,7 @@ from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker, find_mosquitto
 from tests.support import log_schema
-from tests.support.runbook import as_lines, check
+from tests.support.runbook import as_lines, check, check_row
 from tests.support.samples import field_samples, telemetry
 from tests.support.servers import (
     Address,
@@ -125,6 +125,7 @@ async def test_every_message_of_the_field_ends_as_it_must(
     assert execute(database, "SELECT count(*) FROM ven_loads WHERE snapshot_ts IS NOT NULL") == [(2,)]
     assert ingesting.outcomes() == (len(samples) - expected["dead_letter"], 0, expected["dead_letter"])
     await eventually(lambda: ingesting.events("flush") and ingesting.events("dead_letters"))
+    check("upgraded", as_lines([*ingesting.events("database_ready"), *ingesting.events("subscribed")]))
     assert sum(line["messages"] for line in ingesting.events("flush")) == len(samples)
 
 
@@ -319,6 +320,43 @@ async def test_a_backlog_is_told_once_it_is_worked_off(
     assert ingesting.events("caught_up")[0]["messages"] == 200
     check("caught-up", as_lines(ingesting.events("caught_up")))
     ingesting.process.kill()
+
+
+async def test_falling_behind_is_seen_in_the_table(
+    tmp_path: Path, database: Database, broker: Address, unique: str
+) -> None:
+    slow = "LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END$$"
+    execute(database, f"CREATE FUNCTION slow() RETURNS trigger {slow}")
+    execute(database, "CREATE TRIGGER slow BEFORE INSERT ON ven_telemetry EXECUTE FUNCTION slow()")
+    ingesting = Ingesting(tmp_path, database, broker, unique, receive_maximum=30)
+    ingesting.wait_ready()
+    began = time.time() - 600
+    messages = [("volttron/metering", telemetry("v", began + n / 10, n)) for n in range(200)]
+    await publish(broker, unique, *messages)
+
+    def behind() -> list[dict[str, Any]]:
+        return [each for each in ingesting.events("flush") if each["unacked"] >= 30]
+
+    await eventually(behind, explain=ingesting.process.output)
+    check_row("falling-behind", behind())
+    ingesting.process.kill()
+
+
+async def test_messages_that_are_wrong_are_told(ingesting: Ingesting, broker: Address) -> None:
+    now = time.time()
+
+    async def said_of(event: str, *payloads: bytes) -> list[str]:
+        before = len(ingesting.events(event))
+        await publish(broker, ingesting.prefix, *(("volttron/metering", payload) for payload in payloads))
+        await eventually(lambda: len(ingesting.events(event)) > before, explain=ingesting.process.output)
+        return as_lines(ingesting.events(event)[before:])
+
+    ahead = await said_of("dead_letters", telemetry("v", now + 3600, 1.0))
+    check("clock-ahead", ahead)
+    check("dead-letters", ahead)
+    check("dead-letters", await said_of("dead_letters", b"{"))
+    check("flawed", await said_of("flawed", telemetry("v", now, 1.0, batterySoc="full")))
+    check("conflicts", await said_of("conflicts", telemetry("v", now, 2.0)))
 
 
 async def test_a_quiet_minute_is_told_unless_a_server_is_away(

@@ -36,3 +36,17 @@ def check(name: str, said: Iterable[str]) -> None:
     for line in sees()[name]:
         pattern = ".*".join(map(re.escape, line.split("…")))
         assert any(re.fullmatch(pattern, each) for each in said), f"{line!r} is not among {said}"
+
+
+def check_row(name: str, records: Iterable[Mapping[str, Any]]) -> None:
+    """AssertionError unless the table of the block `name` has the heads, and a row the units, of what is shown of
+    `records`; figures may differ."""
+    render = Renderer(LINES, lambda: 200, colours=False)
+    shown = [line for each in records for line in render(None, "", each).splitlines()]
+    heads, row = sees()[name]
+    assert heads.split() == shown[0].split()
+    assert _units(row) in map(_units, shown), f"{row!r} is not among {shown}"
+
+
+def _units(row: str) -> str:
+    return " ".join(re.sub(r"\d[\d.,]*", "0", row).split())

@@ -18,10 +18,11 @@ from rich.table import Table
 from shared import logs
 from shared.config import Log
 from tests.benchmarks.machine import machine
+from tests.support.small_disk import MountRefusedError
 from tests.torture import faults, verify
 from tests.torture.broken_connections import broken_connections
 from tests.torture.broker_loss import backlog, kill_broker, restart_with_shared_subscription
-from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
+from tests.torture.full_disk import full_tables, full_wal
 from tests.torture.garbage import flood
 from tests.torture.ledger import Ledger
 from tests.torture.retained_will import retained_will

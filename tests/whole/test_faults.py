@@ -11,10 +11,11 @@ import aiomqtt
 import pytest
 
 from tests.support.servers import eventually
+from tests.support.small_disk import MountRefusedError
 from tests.torture import faults, verify
 from tests.torture.broken_connections import broken_connections
 from tests.torture.broker_loss import kill_broker
-from tests.torture.full_disk import MountRefusedError, full_tables, full_wal
+from tests.torture.full_disk import full_tables, full_wal
 from tests.torture.garbage import flood
 from tests.torture.ledger import Ledger
 from tests.torture.retained_will import retained_will

@@ -23,6 +23,7 @@ from shared.config import Api, Database, Ingest
 from tests.ingest.upkeep.support import END, START, at, network, write
 from tests.support.leader import count
 from tests.support.model import R
+from tests.support.runbook import check
 from tests.support.samples import message, reading, status, telemetry
 from tests.support.servers import Process, as_environment, connect, execute, free_port, wait_until
 
@@ -57,6 +58,7 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     lines = {line.split("  ")[0].strip(): line for line in done.stdout.splitlines()}
     assert "1 online, 1 offline, 2 in all" in lines["VENs"]
+    check("vens-offline", [" ".join(lines["VENs"].split())])
     assert f"{at(END):%Y-%m-%dT}" in lines["counted up to"]
     assert lines["late readings"].split()[2] == "1"
     assert "ven_telemetry" in done.stdout
@@ -73,6 +75,7 @@ async def test_status_names_slow_reporters_and_what_would_be_right(
     done = command(tmp_path, database, "status")
     assert done.returncode == 0, done.stderr
     assert "2 VENs report every 30 min; raise VEN_OFFLINE_AFTER to 1860" in done.stdout
+    check("slow-reporters", [" ".join(line.split()) for line in done.stdout.splitlines()])
     assert "unknown: no ingest answers" in done.stdout
     assert [line.split()[0] for line in done.stdout.splitlines() if line.rstrip().endswith(" 30 min")] == [
         "s",
