@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from statistics import quantiles
@@ -53,13 +54,15 @@ class System(NamedTuple):
     api_port: int
 
 
-def start(stack: ExitStack) -> System:
-    """Start everything, and wait until it answers."""
+def start(stack: ExitStack, fill: Callable[[Database], None] | None = None) -> System:
+    """Start everything, and wait until it answers. `fill` puts into the database what is to be there before."""
     directory = stack.enter_context(temporary_directory())
     server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
     broker = stack.enter_context(running(EmbeddedBroker(directory / "mq", free_port())))
     db = stack.enter_context(new_database(server.settings()))
     migrate(db)
+    if fill:
+        fill(db)
     ingest_port, api_port = free_port(), free_port()
     mqtt = Mqtt(host="127.0.0.1", port=broker.port)
     for module, settings in (
