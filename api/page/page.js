@@ -6,7 +6,9 @@ import { element, fleet, loadTypes, networkTiles, venLoads, venTiles } from "./v
 
 const STATS_SECONDS = 5, HISTORY_SECONDS = 30, FLEET_SECONDS = 15, VENS = 50;
 const at = (id) => document.getElementById(id);
-let view, lost;
+// Who was refused or not answered when last asked: since when, and why.
+const troubles = new Map();
+let view;
 
 // Asks for something every so often, while the view is shown and the page is looked at.
 class Every {
@@ -22,9 +24,9 @@ class Every {
     if (!document.hidden) {
       try {
         await this.work(() => this.stopped || turn !== this.turn);
-        if (!this.stopped) answered();
+        if (!this.stopped) answered(this);
       } catch (problem) {
-        if (!this.stopped) troubled(problem);
+        if (!this.stopped) troubled(this, problem);
       }
     }
     if (!this.stopped && turn === this.turn) this.timer = setTimeout(() => this.run(), this.seconds * 1000);
@@ -33,34 +35,49 @@ class Every {
   stop() {
     this.stopped = true;
     clearTimeout(this.timer);
+    troubles.delete(this);
   }
 }
 
-function answered() {
-  lost = undefined;
-  at("trouble").hidden = true;
+function answered(asker) {
+  troubles.delete(asker);
+  tellTrouble();
   at("ask-key").hidden = true;
   at("view").hidden = false;
   at("now").textContent = `as of ${new Date().toLocaleTimeString()}`;
 }
 
-function troubled(problem) {
+function troubled(asker, problem) {
   if (problem instanceof KeyNeeded) {
-    at("view").hidden = true;
-    if (at("ask-key").hidden) {
-      at("ask-key").hidden = false;
-      at("key").focus();
-    }
+    askKey();
     return;
   }
-  lost ||= new Date();
   const why = problem instanceof Refused ? problem.message : "the api does not answer";
-  at("trouble").textContent = `Since ${lost.toLocaleTimeString()}: ${why}. What is shown is from before; trying again.`;
-  at("trouble").hidden = false;
+  troubles.set(asker, { since: troubles.get(asker)?.since ?? new Date(), why });
+  tellTrouble();
+}
+
+function askKey() {
+  at("view").hidden = true;
+  if (at("ask-key").hidden) {
+    at("ask-key").hidden = false;
+    at("key").focus();
+  }
+}
+
+// The oldest trouble, until whoever has it is answered.
+function tellTrouble() {
+  const [oldest] = [...troubles.values()].sort((one, other) => one.since - other.since);
+  at("trouble").hidden = !oldest;
+  if (!oldest) return;
+  const text = `Since ${oldest.since.toLocaleTimeString()}: ${oldest.why}. What is shown is from before; trying again.`;
+  // A screen reader says it once, not at each attempt.
+  if (at("trouble").textContent !== text) at("trouble").textContent = text;
 }
 
 function template(name) {
   at("view").replaceChildren(at(name).content.cloneNode(true));
+  at("view").querySelector("[data-power]").replaceWith(at("power").content.cloneNode(true));
   return (part) => at("view").querySelector(`[data-part="${part}"]`);
 }
 
@@ -135,6 +152,7 @@ function venView(id) {
 function go() {
   view?.asks.forEach((each) => each.stop());
   view?.charts.forEach((each) => each.close());
+  tellTrouble();
   const [, ven] = location.hash.match(/^#\/ven\/(.+)$/) || [];
   const moved = view !== undefined;
   view = ven ? venView(decodeURIComponent(ven)) : networkView();

@@ -1,7 +1,7 @@
 """What the page at / costs while a fleet reports: headless Chromium looks at it for some minutes.
 
-`python -m tests.benchmarks.page`: 10,000 VENs of 8 loads report every 5 s, after a day at a reading in five minutes that
-is already in the database. Needs Debian's chromium and chromium-driver.
+`python -m tests.benchmarks.page`: 10,000 VENs of 8 loads report every 5 s, after a day at a reading in five minutes,
+which is in the database from the beginning. Needs Debian's chromium and chromium-driver.
 """
 
 import argparse

@@ -41,9 +41,11 @@ class ApiProcess:
 
 
 @contextmanager
-def running_api(directory: Path, database: Database, **api: Any) -> Iterator[ApiProcess]:
+def running_api(
+    directory: Path, database: Database, port: int | None = None, **api: Any
+) -> Iterator[ApiProcess]:
     """An api on `database` with the settings of `api`; AssertionError if its log holds an unexpected error."""
-    port = free_port()
+    port = port or free_port()
     with Process(directory, "api", env=as_environment(database, Api(port=port, **api))) as process:
         wait_until(lambda: accepts(HOST, port), 20, process.output)
         yield ApiProcess(process, port)

@@ -71,11 +71,10 @@ class Browser:
         features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
-    def offline(self, *, offline: bool) -> None:
-        """Cut the network, or give it back."""
-        conditions = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    def block(self, *addresses: str) -> None:
+        """Let requests to these addresses, with * for anything, fail; none: let all pass again."""
         self.driver.execute_cdp_cmd("Network.enable", {})
-        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+        self.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": list(addresses)})
 
     def _log(self, kind: str) -> list[dict[str, Any]]:
         return list(self.driver.get_log(kind))  # type: ignore[no-untyped-call]

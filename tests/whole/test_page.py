@@ -61,7 +61,7 @@ def window() -> Iterator[Browser]:
 @pytest.fixture
 def browser(window: Browser) -> Browser:
     window.size(1280, 1000)
-    window.offline(offline=False)
+    window.block()
     return window
 
 
@@ -150,13 +150,31 @@ def test_an_id_is_text_whatever_it_holds(browser: Browser, api: ApiProcess) -> N
     assert browser.all("main b") == []
 
 
-def test_it_says_that_the_api_is_away_and_that_it_is_back(browser: Browser, api: ApiProcess) -> None:
-    browser.open(api.url)
-    before = browser.waiting(lambda: tile(browser, "VENs online"))
-    browser.offline(offline=True)
+def test_it_says_that_the_api_is_away_and_that_it_is_back(
+    browser: Browser, filled: Database, tmp_path: Path
+) -> None:
+    with running_api(tmp_path, filled) as api:
+        browser.open(api.url)
+        before = browser.waiting(lambda: tile(browser, "VENs online"))
     browser.waiting(lambda: "the api does not answer" in browser.text("#trouble"))
     assert tile(browser, "VENs online") == before
-    browser.offline(offline=False)
+    with running_api(tmp_path, filled, api.port):
+        # The history is asked for last, half a minute after it failed.
+        browser.waiting(lambda: browser.text("#trouble") == "", timeout=45)
+
+
+def test_a_trouble_stays_while_other_requests_are_answered(browser: Browser, api: ApiProcess) -> None:
+    browser.open(api.url)
+    day, week = browser.waiting(lambda: browser.all('[data-part="spans"] button')[:2])
+    browser.waiting(lambda: browser.all('[data-part="chart"] canvas'))
+    browser.block("*/network/history*")
+    week.click()
+    said = browser.waiting(lambda: browser.text("#trouble"))
+    answered = browser.text("#now")
+    browser.waiting(lambda: browser.text("#now") != answered)
+    assert browser.text("#trouble") == said
+    browser.block()
+    day.click()
     browser.waiting(lambda: browser.text("#trouble") == "")
 
 
