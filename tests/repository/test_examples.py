@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from shared.config import Database
 from tests import examples
 from tests.support.api_client import document
@@ -16,6 +18,8 @@ from tests.support.model import R
 
 # Pages and documents for a browser, and what they load.
 _FOR_BROWSERS = {"GET /", "GET /page/{file}", "GET /docs", "GET /docs/{file}", "GET /openapi.json"}
+_CLIENT = "docs/client.py"
+_HOUR = 1_783_684_800
 
 
 def test_every_operation_has_an_example() -> None:
@@ -57,19 +61,33 @@ def test_the_page_shows_what_is_answered_today(postgres: Database, tmp_path: Pat
             assert _shape(json.loads(then.partition("\n")[2])) == _shape(answer.json()), line
 
 
-def test_the_client_reads_a_fleet(database: Database, tmp_path: Path) -> None:
-    store(database, [R("a", 1_783_684_800, 3.0), R("b/c", 1_783_684_800, 1.0)])
-    with running_api(tmp_path, database) as api:
-        done = subprocess.run(
-            [sys.executable, "docs/client.py", api.url], capture_output=True, text=True, check=False
-        )
+def _client(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, _CLIENT, *words], capture_output=True, text=True, check=False)
+
+
+def test_the_client_reads_each_vens_history(database: Database, tmp_path: Path) -> None:
+    store(database, [R("a", _HOUR + ago, 3.0) for ago in (0, 60)] + [R("b/c", _HOUR, 1.0)])
+    with running_api(tmp_path, database, keys="the-key") as api:
+        points = httpx.get(
+            f"{api.url}/api/vens/a/history", params={"granularity": "1h"}, headers={"X-API-Key": "the-key"}
+        ).json()["points"]
+        done = _client(api.url, "the-key")
+        refused = _client(api.url)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].startswith("a: 3.0 kW now, 0.8")
+    energy = sum(point["usedEnergyKwh"] for point in points)
+    assert energy > 0
+    assert done.stdout.splitlines()[0] == f"a: {energy:.3f} kWh"
+    assert done.stdout.splitlines()[1].startswith("b/c: ")
+    assert refused.returncode != 0
+
+
+def test_the_client_is_short() -> None:
+    assert len(Path(_CLIENT).read_text(encoding="utf-8").splitlines()) <= 40
 
 
 def test_the_client_is_typed(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path}", "docs/client.py"],
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path}", _CLIENT],
         capture_output=True,
         check=False,
     )
