@@ -91,6 +91,7 @@ def test_importing_it_warns_of_nothing() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.usefixtures("superuser")
 def test_postgres_runs_in_a_container(
     docker: list[FakeContainer], postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,7 +109,7 @@ async def test_copy_from_the_client_fails(database: Database) -> None:
             await connection.copy_records_to_table("vens", records=[("x",)], columns=["ven_id"])
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.mark.usefixtures("superuser", "unchanged")
 async def test_a_login_of_its_own_cannot_write_whatever_it_sets(database: Database) -> None:
     execute(database, f"CREATE ROLE {database.name} LOGIN PASSWORD 'any' IN ROLE ecs_api")
     try:
