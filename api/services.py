@@ -15,6 +15,7 @@ from api.service.contract import Contract
 from api.settings import Settings
 from api.telemetry.history import Histories
 from api.telemetry.live import Live
+from api.telemetry.stats import LastNetworkStats
 from api.telemetry.totals import Totals
 from api.web.lookup import Services
 
@@ -35,6 +36,7 @@ def make_services(settings: Settings) -> Services:
         Contract(),
         Page(),
         Totals(database, offline_after),
+        LastNetworkStats(),
         Histories(),
         Live(database, ZoneInfo(settings.dashboard.dashboard_timezone)),
         vens,

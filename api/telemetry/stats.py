@@ -6,9 +6,10 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.telemetry.live import Live
+from api.telemetry.live import Live, Network
 from api.telemetry.points import kilowatt_hours
-from api.telemetry.totals import Totals
+from api.telemetry.queries import Row
+from api.telemetry.totals import LoadTotals, Totals
 from api.web.etag import tagged
 from api.web.figures import rounded, rounded_or_none
 from api.web.lookup import service
@@ -47,12 +48,32 @@ class IngestStats(Struct, frozen=True, rename="camel"):
     newest_dead_letter: datetime | None
 
 
+class LastNetworkStats:
+    """The answer last made, until one of the figures that it is made of is renewed."""
+
+    def __init__(self) -> None:
+        self._made_of: tuple[object, ...] = ()
+        self._answer = Response()
+
+    def of(self, fleet: Row, loads: list[LoadTotals], network: Network) -> Response:
+        """The answer made of these."""
+        given = fleet, loads, network
+        if [*map(id, given)] != [*map(id, self._made_of)]:
+            self._made_of, self._answer = given, json(_network_stats(*given))
+        return self._answer
+
+
 async def network(request: Request) -> Response:
     """GET /api/stats/network."""
     totals = service(request, Totals)
     fleet = await totals.fleet.get()
     loads = await totals.loads.get()
-    stats = NetworkStats(
+    now = await service(request, Live).get()
+    return tagged(request, service(request, LastNetworkStats).of(fleet, loads, now))
+
+
+def _network_stats(fleet: Row, loads: list[LoadTotals], network: Network) -> NetworkStats:
+    return NetworkStats(
         ven_count=fleet["vens"],
         controllable_power_kw=rounded(sum(of.controllable_kw for of in loads)),
         potential_load_reduction_kw=rounded(sum(of.shed_capability_kw for of in loads)),
@@ -61,9 +82,8 @@ async def network(request: Request) -> Response:
         current_load_reduction_kw=rounded(fleet["shed_kw"]),
         network_efficiency=rounded_or_none(_ratio(100 * fleet["shed_kw"], fleet["requested_kw"])),
         average_house_power=rounded_or_none(_ratio(fleet["used_kw"], fleet["counted"])),
-        total_house_power_today=kilowatt_hours((await service(request, Live).get()).today_uwh),
+        total_house_power_today=kilowatt_hours(network.today_uwh),
     )
-    return tagged(request, json(stats))
 
 
 async def loads(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.telemetry import queries
+from api.telemetry.live import Network
 from api.telemetry.shared_result import Shared
+from api.telemetry.stats import LastNetworkStats
+from api.telemetry.totals import LoadTotals
 from shared.config import Dashboard, Database
 from tests.support.api_client import Client, serving
 from tests.support.api_data import ago, execute, load, roll_up, sample, store, ven
@@ -232,3 +236,20 @@ async def test_all_who_waited_share_a_failure_and_the_next_asks_again(database: 
         assert {answer.status_code for answer in answers} == {503}
         execute(database, "ALTER VIEW hidden RENAME TO current_loads")
         assert (await api.get("/api/stats/loads")).status_code == 200
+
+
+def test_its_answer_is_made_again_when_a_figure_is_renewed() -> None:
+    last, now = LastNetworkStats(), datetime.now(UTC)
+    fleet: Any = {"vens": 1, "online": 1, "used_kw": 2.0, "shed_kw": 0.5, "requested_kw": 1.0, "counted": 1}
+    loads = [LoadTotals("hvac", 3.0, 1.0, 2.0, 3.0)]
+    network = Network(now, now, [], 0, None, now, now, now)
+    first = last.of(fleet, loads, network)
+    assert last.of(fleet, loads, network) is first
+    for renewed in (
+        (dict(fleet), loads, network),
+        (fleet, list(loads), network),
+        (fleet, loads, copy(network)),
+    ):
+        assert last.of(*renewed) is not first
+        first = last.of(*renewed)
+    assert b'"onlineVens":7' in last.of({**fleet, "online": 7}, loads, network).body
