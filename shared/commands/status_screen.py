@@ -125,7 +125,7 @@ _Columns = dict[str, Any]
 _CLOCK: _Columns = {
     "VEN": lambda r: r["ven"],
     "fault": lambda r: r["fault"],
-    "off by": lambda r: f"{abs(r['behind_seconds']):,.0f} s",
+    "off by": lambda r: duration(abs(r["behind_seconds"])),
     "last seen": lambda r: _time(r["last_seen"]),
 }
 _SLOW: _Columns = {"VEN": lambda r: r["ven"], "reports every": lambda r: duration(r["every_seconds"])}
@@ -159,8 +159,8 @@ _TABLE: _Columns = {
     "rows (about)": lambda r: f"{r['rows']:,}",
     "size": lambda r: _bytes(r["bytes"]),
     "partitions": lambda r: str(r["partitions"]) if r["partitions"] else "",
-    "from": lambda r: _time(r["first"]) if r["partitions"] else "",
-    "to": lambda r: _time(r["last"]) if r["partitions"] else "",
+    "from": lambda r: _day(r["first"]),
+    "to": lambda r: _day(r["last"]),
 }
 
 
@@ -181,6 +181,11 @@ def _worst(title: str, rows: list[Report], columns: _Columns) -> Table:
 
 def _time(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else "not yet"
+
+
+def _day(midnight: datetime | None) -> str:
+    """A bound of partitions, which are whole UTC days."""
+    return f"{midnight:%Y-%m-%d}" if midnight else ""
 
 
 def _bytes(size: float) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ async def test_status_names_flaws_conflicts_and_clocks(database: Database, tmp_p
     lines = command(tmp_path, database, "status").stdout.splitlines()
     assert any("slow" in line and "batterySoc is a text" in line for line in lines)
     assert any("slow" in line and "give each reading a time" in line for line in lines)
-    assert any("slow" in line and "whole hours: zone" in line and "3,600 s" in line for line in lines)
+    assert any("slow" in line and "whole hours: zone" in line and "60 min" in line for line in lines)
 
 
 async def test_status_as_json_names_the_newest_dead_letter(database: Database, tmp_path: Path) -> None:
@@ -171,6 +172,16 @@ def test_growth_of_today_says_how_many_days_are_left() -> None:
     assert (
         "70.0 GiB free; raw rows grow by 7.0 GiB a day, 1.0 TiB at retention; 10 days left" in text.getvalue()
     )
+
+
+def test_bounds_of_partitions_are_whole_days_in_any_width() -> None:
+    table = {"table": "ven_load_samples", "rows": 7, "bytes": 1024, "partitions": 2}
+    days = {"first": datetime(2026, 11, 1, tzinfo=UTC), "last": datetime(2027, 1, 1, tzinfo=UTC)}
+    text = StringIO()
+    disk = {"used": 1, "free": 1, "a_day": None, "days_left": None}
+    Console(width=80, file=text).print(screen(EMPTY | {"disk": disk, "tables": [table | days]}))
+    line = next(line for line in text.getvalue().splitlines() if line.startswith("ven_load_samples"))
+    assert line.split() == ["ven_load_samples", "7", "1.0", "KiB", "2", "2026-11-01", "2027-01-01"]
 
 
 EMPTY: dict[str, Any] = {
