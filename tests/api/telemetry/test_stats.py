@@ -245,11 +245,13 @@ def test_its_answer_is_made_again_when_a_figure_is_renewed() -> None:
     network = Network(now, now, [], 0, None, now, now, now)
     first = last.of(fleet, loads, network)
     assert last.of(fleet, loads, network) is first
-    for renewed in (
+    renewals: Any = (
         (dict(fleet), loads, network),
         (fleet, list(loads), network),
         (fleet, loads, copy(network)),
-    ):
+    )
+    for renewed in renewals:
         assert last.of(*renewed) is not first
         first = last.of(*renewed)
-    assert b'"onlineVens":7' in last.of({**fleet, "online": 7}, loads, network).body
+    online: Any = {**fleet, "online": 7}
+    assert b'"onlineVens":7' in last.of(online, loads, network).body
