@@ -144,7 +144,7 @@ class Services:
     def _use_login(self, names: tuple[str, ...], settings: Struct) -> None:
         # Set to nothing, a variable hides the one in .env from the children.
         given = msgspec.to_builtins(settings)
-        self._env.update({name: "" if given[name] is None else str(given[name]).lower() for name in names})
+        self._env.update({name: "" if given[name] is None else str(given[name]) for name in names})
 
     def _leading_here(self) -> dict[str, str]:
         """The settings by which commands beside this one find what runs here: none of a server of somebody else's."""

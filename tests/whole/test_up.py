@@ -31,7 +31,9 @@ embedded = pytest.mark.skipif(find_mosquitto() is None, reason="needs a mosquitt
 @pytest.fixture
 def home() -> Iterator[Path]:
     with temporary_directory() as directory:
-        yield directory
+        # Capitals and a blank, as people name directories.
+        (made := directory / "My Houses").mkdir()
+        yield made
 
 
 class Up(Process):
