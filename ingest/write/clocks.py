@@ -20,6 +20,11 @@ class _Clock:
     offset: float = 0.0
     settled: bool = False
 
+    def forget(self) -> None:
+        """Nothing is known of it."""
+        self.late.clear()
+        self.settled, self.offset = False, 0.0
+
     def note(self, late: float) -> None:
         """Take the median of each few readings; of those there are until the first few are complete."""
         self.late.append(late)
@@ -34,8 +39,8 @@ class _Clock:
 class Clocks:
     """What this process knows of each VEN's clock. Times in µs since the epoch, results in s.
 
-    Readings that come faster or slower than they were measured are a backlog: how late those are says nothing of the
-    clock. Only while nothing else was heard of a VEN are they taken for it.
+    Readings that come faster than they were measured are a backlog, and how late those are says nothing of the clock.
+    Readings that come slower say little: they count only while nothing else was heard of a VEN.
     """
 
     def __init__(self) -> None:
@@ -48,14 +53,17 @@ class Clocks:
         clock = self._clocks.get(ven_id)
         if clock is None:
             clock = self._add(ven_id, _Clock(ts, received))
-            paced = False
-        else:
-            paced = _at_pace(ts - clock.ts, received - clock.received)
-            clock.ts, clock.received = ts, received
+            clock.note(late)
+            return None, clock.offset
+        measured, arrived = ts - clock.ts, received - clock.received
+        paced = _at_pace(measured, arrived)
+        clock.ts, clock.received = ts, received
         if paced and not clock.paced:
             clock.paced, clock.settled = True, False
             clock.late.clear()
-        if paced or not clock.paced:
+        if not clock.paced and _faster(measured, arrived):
+            clock.forget()
+        elif paced or not clock.paced:
             clock.note(late)
         return late if paced else None, clock.offset
 
@@ -74,7 +82,11 @@ class Clocks:
 
 def _at_pace(measured: int, arrived: int) -> bool:
     """Whether two readings arrived about as far apart as they were measured."""
-    return 0 < measured <= 2 * arrived and arrived <= 2 * measured + _JITTER_US
+    return 0 < measured and not _faster(measured, arrived) and arrived <= 2 * measured + _JITTER_US
+
+
+def _faster(measured: int, arrived: int) -> bool:
+    return measured > 2 * arrived
 
 
 def _median(values: list[float]) -> float:

@@ -35,13 +35,27 @@ def test_a_backlog_is_not_taken_for_a_slow_clock() -> None:
     assert list(clocks.off()) == []
 
 
-def test_the_first_live_reading_ends_what_a_backlog_said() -> None:
+def test_a_past_sent_at_once_is_not_taken_for_a_slow_clock() -> None:
     clocks = Clocks()
+    past = [clocks.hear("v", T + n * 10 * SECOND, T + 9000 * SECOND + n) for n in range(9)]
+    assert past[1:] == [(None, 0.0)] * 8
+    assert list(clocks.off()) == []
+
+
+def test_a_slow_clock_is_off_from_its_first_reading() -> None:
+    clocks = Clocks()
+    hear(clocks, 180, 0)
+    assert list(clocks.off()) == [("v", 180)]
+
+
+def test_readings_of_an_hour_ago_end_with_the_first_live_one() -> None:
+    clocks = Clocks()
+    # Slower than they were measured: each hour one, of the hour before and 20 s on.
     for n in range(9):
-        clocks.hear("v", T + n * 10 * SECOND, T + 9000 * SECOND + n)
+        clocks.hear("v", T + n * 20 * SECOND, T + (n + 1) * 3600 * SECOND)
     assert [ven for ven, _ in clocks.off()] == ["v"]
-    hear(clocks, 1, 9010)
-    hear(clocks, 1, 9020)
+    hear(clocks, 1, 32410)
+    hear(clocks, 1, 32420)
     assert list(clocks.off()) == []
 
 
