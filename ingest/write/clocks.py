@@ -82,7 +82,7 @@ class Clocks:
 
 def _at_pace(measured: int, arrived: int) -> bool:
     """Whether two readings arrived about as far apart as they were measured."""
-    return 0 < measured and not _faster(measured, arrived) and arrived <= 2 * measured + _JITTER_US
+    return measured > 0 and not _faster(measured, arrived) and arrived <= 2 * measured + _JITTER_US
 
 
 def _faster(measured: int, arrived: int) -> bool:
