@@ -143,12 +143,12 @@ base AS (SELECT * FROM pieces)
 {grouped}
 
 -- name: network_tier
--- $1, $2: from, until, which the tier reaches; $3 interval: width of a bucket; $4 timestamptz[]: or its edges
+-- $1, $2: from, until, which the tier reaches; $3 interval: width of a bucket; $4 timestamptz[]: or its edges -> in any
+-- order: for one, the planner would sort every row of the tier
 SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, {sums}
 FROM {table}
 WHERE bucket >= $1::timestamptz AND bucket < $2::timestamptz AND covered_us > 0
 GROUP BY 1
-ORDER BY 1
 
 -- name: network_raw
 -- $1, $2: from, until; $3 interval: width of a bucket; $4: null. The last reading before $1 is found by its VEN's key.

@@ -75,7 +75,7 @@ async def network_live(database: Database, midnight: datetime) -> list[Row]:
 
 
 async def network_tier(database: Database, buckets: Buckets, end: datetime, tier: int) -> list[Row]:
-    """start and sums of each bucket with something covered, before `end`."""
+    """start and sums of each bucket with something covered, before `end`, in any order."""
     return await database.fetch(NETWORK_TIERS[tier], buckets.start, end, buckets.width, buckets.edges)
 
 

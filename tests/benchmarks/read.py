@@ -27,7 +27,7 @@ from shared.commands.migrate import migrate
 from shared.config import Api
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.sql import load_blocks
-from tests.benchmarks import under_load
+from tests.benchmarks import under_load, year
 from tests.benchmarks.machine import machine
 from tests.support.leader import count
 from tests.support.servers import (
@@ -248,6 +248,7 @@ def main() -> None:
         show(big, small, figures)
         if options.crowd:
             crowd(server, options.crowd)
+        year.run(server, options.vens)
 
 
 if __name__ == "__main__":
