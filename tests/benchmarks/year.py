@@ -37,7 +37,7 @@ _FILL = (
     """INSERT INTO network_power_15m
        SELECT bucket, sum(used_uwh), sum(shed_uwh), sum(requested_uwh), sum(covered_us), sum(event_us), max(event_id)
        FROM ven_power_15m GROUP BY bucket""",
-    """INSERT INTO vens (ven_id, first_seen_at, last_seen_at) SELECT DISTINCT ven_id, now(), now() FROM ven_power_15m""",
+    "INSERT INTO vens (ven_id, first_seen_at, last_seen_at) SELECT DISTINCT ven_id, now(), now() FROM ven_power_15m",
     """UPDATE rollup_state SET watermark = %(end)s, loads_watermark = %(end)s, closing = %(end)s, raw_from = %(end)s,
            fine_from = %(end)s, coarse_from = %(start)s, loads_from = %(start)s, first_at = %(start)s""",
     "VACUUM (ANALYZE, FREEZE)",
