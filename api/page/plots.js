@@ -87,8 +87,18 @@ export const powers = (history) => history.points.map((point) => [new Date(point
 
 export const loadSeries = (loads) => loads.slice(0, LOADS.length).map((load, n) => [load.name || load.id, LOADS[n]]);
 
-// From when to when readings named an event, as far as buckets tell.
-export const events = ({ points }) => points.flatMap((point, n) => (point.eventId === null ? [] : [[Date.parse(point.timestamp), Date.parse(points[n + 1]?.timestamp ?? new Date())]]));
+// From when to when readings named an event, as far as buckets tell; one span for buckets of it in a row, since two
+// would show a seam.
+export function events({ points }) {
+  const spans = [];
+  points.forEach(({ timestamp, eventId }, n) => {
+    if (eventId === null) return;
+    const end = Date.parse(points[n + 1]?.timestamp ?? new Date());
+    if (n && points[n - 1].eventId === eventId) spans.at(-1)[1] = end;
+    else spans.push([Date.parse(timestamp), end]);
+  });
+  return spans;
+}
 
 // One row a time, a column a load.
 export function together(histories) {

@@ -33,7 +33,7 @@ export function tiles(list, figures) {
       tile.append(element("dt", name), element("dd"));
       list.append(tile);
     }
-    const figure = tile.querySelector("dd"), note = element("small", more || "\u00a0");
+    const figure = tile.querySelector("dd"), note = element("small", more || "\u00a0", { title: more });
     figure.replaceChildren(`${value}${unit ? ` ${unit}` : ""}`, note);
   }
 }
@@ -42,7 +42,7 @@ export function networkTiles(list, stats, stored) {
   tiles(list, [
     ["VENs online", count(stats.onlineVens), "", `of ${count(stats.venCount)}`],
     ["power now", shown(stats.householdUsageKw), "kW", `${shown(stats.averageHousePower)} kW a VEN`],
-    ["shed now", shown(stats.currentLoadReductionKw), "kW", stats.networkEfficiency === null ? "nothing asked for" : `${shown(stats.networkEfficiency)} % of what is asked`],
+    ["shed now", shown(stats.currentLoadReductionKw), "kW", stats.networkEfficiency === null ? "nothing asked for" : `${shown(stats.networkEfficiency)} % of asked`],
     ["energy today", shown(stats.totalHousePowerToday), "kWh", ""],
     ["can be shed", shown(stats.potentialLoadReductionKw), "kW", ""],
     ["readings", count(stored.readingsPerMinute), "/min", `newest ${ago(stored.newestReading)}`],

@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -50,6 +51,14 @@ class Browser:
         """Text of the first of them, "" without one."""
         found = self.all(css)
         return found[0].text if found else ""
+
+    def focused(self) -> WebElement:
+        """The element that keys go to."""
+        return self.driver.switch_to.active_element
+
+    def press(self, key: str) -> None:
+        """Press a key wherever the focus is."""
+        ActionChains(self.driver).send_keys(key).perform()
 
     def waiting(self, condition: Callable[[], T | None], timeout: float = 15) -> T:
         """What `condition` returns once it is true; elements may be replaced meanwhile."""

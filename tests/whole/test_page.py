@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from shared.commands.migrate import migrate
 from shared.config import Database
@@ -109,6 +110,36 @@ def test_a_range_is_switched_by_the_keyboard_alone(browser: Browser, api: ApiPro
         "true",
         "false",
     ]
+
+
+def test_a_ven_is_found_by_the_keyboard_alone(browser: Browser, api: ApiProcess) -> None:
+    browser.open(api.url)
+    browser.waiting(lambda: browser.all('[href="#/ven/v-003"]'))
+    unmarked = []
+    for _ in range(20):
+        browser.press(Keys.TAB)
+        if browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "none":
+            unmarked.append(browser.focused().get_attribute("outerHTML"))
+        if browser.focused().text == "v-003":
+            break
+    assert browser.focused().text == "v-003"
+    assert unmarked == []
+    browser.press(Keys.ENTER)
+    browser.waiting(lambda: tile(browser, "power") == "2.003 kW")
+    assert browser.focused().get_attribute("id") == "view"
+
+
+def test_an_event_is_one_span_in_the_chart(browser: Browser, api: ApiProcess) -> None:
+    browser.open(api.url)
+    spans = browser.run(
+        """
+        const [a, b, none] = ["a", "b", null];
+        const points = [none, a, a, b, none, b].map((eventId, n) => ({ eventId, timestamp: new Date(n * 1000) }));
+        return import("/page/plots.js").then(({ events }) => events({ points }));
+        """
+    )
+    assert spans[:2] == [[1000, 3000], [3000, 4000]]
+    assert [start for start, _ in spans] == [1000, 3000, 5000]
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_fails(browser: Browser, api: ApiProcess) -> None:
