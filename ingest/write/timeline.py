@@ -67,10 +67,11 @@ class Timeline:
     def _place(
         self, before: Transition | None, after: Transition | None, received_at: int, ts: int | None
     ) -> int:
-        """Its own time where that fits between its neighbours, else its arrival."""
+        """Its own time where that fits between its neighbours, else its arrival, else just beside a neighbour."""
         low = before.recorded_at if before else -1
         high = after.recorded_at if after else received_at + 1
-        place = next((each for each in (ts, received_at) if each is not None and low < each < high), low + 1)
+        beside = low + 1 if before else high - 1
+        place = next((each for each in (ts, received_at) if each is not None and low < each < high), beside)
         taken = {row.recorded_at for row in self.rows}
         while place in taken:
             place += 1

@@ -74,6 +74,13 @@ def test_one_that_arrived_before_the_current_one_is_history() -> None:
     )
 
 
+def test_a_first_status_that_fits_nowhere_stands_before_the_next() -> None:
+    timeline = Timeline()
+    take(timeline, 200, "online", ts=90)
+    take(timeline, 150, "offline", ts=95)
+    assert recorded(timeline) == [(89, "offline"), (90, "online")]
+
+
 def test_a_status_before_a_repeat_leaves_the_repeat_current() -> None:
     # Another process has the repeat stored already.
     timeline = Timeline(rows=[Transition(10, 10, "online")], status="online", status_at=50, received_at=50)
