@@ -6,6 +6,16 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# What several modules of a package do together.
+OF_SEVERAL = {
+    "api/test_any_request.py",
+    "api/telemetry/test_etag.py",
+    "api/telemetry/test_integral.py",
+    "api/telemetry/test_plans.py",
+    "api/telemetry/test_rollups.py",
+    "api/web/test_http.py",
+    "ingest/upkeep/test_counting.py",
+}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -47,6 +57,26 @@ def test_names_of_tests_are_short() -> None:
         for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
     }
     assert sorted(name for name in names if len(name) > 60) == []
+
+
+def _names_what_it_tests(test: str) -> bool:
+    """test_sql.py and test_sql_blocks.py are of sql.py; test_main.py of __main__.py; web/test_web.py of all in web."""
+    package, name = ROOT / Path(test).parent, Path(test).stem.removeprefix("test_")
+    modules = {path.stem.strip("_") for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+    return name == package.name or any(
+        name == each or name.startswith(f"{each}_") for each in modules - {"init"}
+    )
+
+
+def test_tests_lie_beside_what_they_test() -> None:
+    tests = ROOT / "tests"
+    found = {
+        str(path.relative_to(tests))
+        for package in ("api", "ingest", "shared")
+        for path in (tests / package).rglob("test_*.py")
+    }
+    assert sorted(test for test in found - OF_SEVERAL if not _names_what_it_tests(test)) == []
+    assert OF_SEVERAL - found == set()
 
 
 def test_every_helper_of_tests_is_explained() -> None:
