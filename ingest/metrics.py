@@ -25,9 +25,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        counter = partial(Counter, registry=self.registry)
-        gauge = partial(Gauge, registry=self.registry)
-        histogram = partial(Histogram, registry=self.registry)
+        self._of_messages(partial(Counter, registry=self.registry))
+        self._of_writing()
+        self._of_connections(partial(Gauge, registry=self.registry))
+        self._of_counting(partial(Gauge, registry=self.registry))
+
+    def _of_messages(self, counter: Callable[[str, str], Counter]) -> None:
+        """What came, and what became of it."""
         self.received = counter("ecs_ingest_received", "Messages that arrived")
         self.returned = counter(
             "ecs_ingest_returned", "Messages given back to the broker, which sends them again"
@@ -54,12 +58,18 @@ class Metrics:
         self.dead_letters_dropped = counter(
             "ecs_ingest_dead_letters_dropped", "Dead letters dropped to spare the disk"
         )
-        self.rows = counter("ecs_ingest_rows", "Rows written to the raw tables")
-        self.flush_seconds = histogram(
+
+    def _of_writing(self) -> None:
+        self.rows = Counter("ecs_ingest_rows", "Rows written to the raw tables", registry=self.registry)
+        self.flush_seconds = Histogram(
             "ecs_ingest_flush_seconds",
             "Time to write one batch",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
         )
+
+    def _of_connections(self, gauge: Callable[[str, str], Gauge]) -> None:
+        """What is in hand, and whether it can go on."""
         self.unacked = gauge("ecs_ingest_unacked", "Messages received and not yet acknowledged")
         self.oldest = gauge("ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them")
         self.database_up = gauge("ecs_ingest_database_up", "1 while the database takes batches")
@@ -68,6 +78,9 @@ class Metrics:
             "ecs_broker_dropped_messages",
             "Messages that the broker dropped since its start, for any subscriber, as mosquitto says",
         )
+
+    def _of_counting(self, gauge: Callable[[str, str], Gauge]) -> None:
+        """What the leader does, and the fleet as it is."""
         self.rollup_lag = gauge("ecs_rollup_lag_seconds", "How far the watermark is behind the clock")
         self.loads_lag = gauge(
             "ecs_rollup_loads_lag_seconds", "How far the watermark of loads is behind the clock"
@@ -77,10 +90,11 @@ class Metrics:
         )
         self.vens_known = gauge("ecs_vens_known", "VENs heard of")
         self.vens_online = gauge("ecs_vens_online", "VENs with a sign of life within VEN_OFFLINE_AFTER")
-        self.tick_seconds = histogram(
+        self.tick_seconds = Histogram(
             "ecs_rollup_tick_seconds",
             "Time to count what came since the last turn",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=self.registry,
         )
 
     def name_clocks(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:
