@@ -17,6 +17,7 @@ from ingest.receive import json_text
 from ingest.receive.dialects import Careful, as_status, details
 from ingest.receive.fields import UnusableError, given, identifier
 from ingest.receive.payloads import MAX_ID_CHARACTERS, SPELLINGS, WireLoad, WireReport
+from ingest.receive.plain import NotPlainError, check_loads, is_plain, is_plain_id
 from ingest.receive.refusal import DecodeError
 from ingest.receive.timestamps import Clock, LongAgoError
 from ingest.receive.topics import Kind, TopicMap
@@ -30,7 +31,6 @@ Decoded = Reading | Snapshot | StatusReport | Several | Ignored
 
 _report = msgspec.json.Decoder(WireReport)
 _is_ven_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
-_is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
 _packed = msgspec.msgpack.Encoder().encode
 
 
@@ -56,7 +56,7 @@ class Decoder:
         if kind is not Kind.STATUS:
             try:
                 return self._plain(kind, named, payload, received_at)
-            except (_NotPlainError, DecodeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except (NotPlainError, DecodeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 pass
         try:
             return self._careful(kind, named, payload, received_at)
@@ -69,21 +69,21 @@ class Decoder:
         wire = _report.decode(payload)
         ven_id = _ven_id(wire.ven_id, named)
         if wire.timestamp is None:
-            raise _NotPlainError
+            raise NotPlainError
         ts = self._clock.microseconds(wire.timestamp, received_at)
         if wire.loads:
-            _check_loads(wire.loads, _is_plain(payload))
+            check_loads(wire.loads, is_plain(payload))
         if kind is Kind.LOADS:
             if wire.loads is None:
-                raise _NotPlainError
+                raise NotPlainError
             return Snapshot(ven_id, ts, wire.loads)
         if (
             wire.used_power_kw is None
             or (wire.shed_power_kw is None and wire.shed_kw is not None)
             or (wire.battery_soc is None and not wire.old_battery_soc is wire.older_battery_soc is None)
-            or (wire.event_id is not None and not _is_plain_id(wire.event_id))
+            or (wire.event_id is not None and not is_plain_id(wire.event_id))
         ):
-            raise _NotPlainError
+            raise NotPlainError
         return _reading(ven_id, ts, wire, wire.used_power_kw, payload, received_at)
 
     def _careful(self, kind: Kind, named: str | None, payload: bytes, received_at: int) -> Decoded:
@@ -169,10 +169,6 @@ class Decoder:
         return self._clock.microseconds(value, received_at)
 
 
-class _NotPlainError(Exception):
-    """For the careful way."""
-
-
 def _reading(
     ven_id: str, ts: int, wire: WireReport, used: float, payload: bytes, received_at: int
 ) -> Reading:
@@ -219,7 +215,7 @@ def loads_of(reading: Reading, payload: bytes) -> Sequence[WireLoad]:
     if reading.loads is not None:
         return reading.loads
     loads = _report.decode(payload).loads or []
-    _check_loads(loads, plain=True)
+    check_loads(loads, plain=True)
     return loads
 
 
@@ -229,35 +225,6 @@ def describe(loads: Sequence[WireLoad]) -> int:
     Of their encoding, not of the values: Python's hash of -1.0 is that of -2.0.
     """
     return hash(_packed([(load.load_id, load.type, load.name, load.capacity_kw) for load in loads]))
-
-
-def _is_plain(payload: bytes) -> bool:
-    """Whether no text in it can hold a control character. JSON lets control characters stand only escaped; msgspec
-    has checked the length of ids. Most messages are plain, and this is faster than checking each of their ids."""
-    return payload.isascii() and not (b"\\" in payload or b"\x7f" in payload)
-
-
-def _is_plain_id(value: str) -> bool:
-    return value.isprintable() or _is_id(value) is not None
-
-
-def _check_loads(loads: Sequence[WireLoad], plain: bool) -> None:
-    """Give every load its load_id (else id), which are then unique; raises _NotPlainError."""
-    ids = {load.load_id for load in loads}
-    if not plain or None in ids:
-        ids = {_checked(load) for load in loads}
-    if len(ids) < len(loads):
-        raise _NotPlainError
-
-
-def _checked(load: WireLoad) -> str:
-    load_id = load.load_id if load.load_id is not None else load.id
-    if load_id is None or not _is_plain_id(load_id):
-        raise _NotPlainError
-    if (load.type and "\0" in load.type) or (load.name and "\0" in load.name):
-        raise _NotPlainError
-    load.load_id = load_id
-    return load_id
 
 
 def _told(flaws: list[str]) -> tuple[str, ...]:

@@ -4,18 +4,41 @@
 """
 
 import fcntl
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from shared import config
+from shared.errors import StartupError
 
 DATA = Path(".data")
 _LOCK, _SETTINGS = "lock", "servers.env"
 # Who gives one of these has servers of his own.
 _DATABASE, _BROKER = "DB_HOST", "MQTT_HOST"
+
+
+@contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Hold the data directory of an `up`, or raise StartupError that names the process which holds it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StartupError(f"--data {data} cannot be made: {exc.strerror}") from exc
+    with (data / _LOCK).open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            lock.seek(0)
+            raise StartupError(
+                f"process {lock.read().strip()} already runs on {data}: stop it, or choose another --data"
+            ) from exc
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
 
 
 def write(data: Path, settings: Mapping[str, str]) -> None:

@@ -1,16 +1,12 @@
 """`ecs-backend up`: every service on this machine, started in order, watched, stopped in reverse order."""
 
 import asyncio
-import fcntl
-import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,9 +16,9 @@ from shared.commands import running
 from shared.commands.migrate import migrate
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 from shared.embedded.broker import EmbeddedBroker
-from shared.embedded.child import spawn, stop
+from shared.embedded.child import Child, spawn, stop
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.errors import EcsError, SettingsError, StartupError
+from shared.errors import SettingsError, StartupError
 from shared.ports import accepts, require_free
 
 VENS = 25
@@ -55,21 +51,6 @@ class Options(Struct, frozen=True, kw_only=True):
     interval: float | None = None
     simulate: bool | None = None
     history: float | None = None
-
-
-class Child(NamedTuple):
-    """A running program, and where a person finds what it said."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: str = "its lines above"
-
-    def require_alive(self) -> None:
-        """EcsError that says how it ended, if it did."""
-        code = self.process.poll()
-        if code is not None:
-            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-            raise EcsError(f"{self.name} ended ({how}), so the rest is stopped too: see {self.log}")
 
 
 class _Stop(BaseException):
@@ -122,7 +103,7 @@ class Services:
 
     def run(self) -> NoReturn:
         """Start everything, say so, and watch it. Ends by EcsError, or by what the signal handler raises."""
-        self._stack.enter_context(_only_one(self._data))
+        self._stack.enter_context(running.alone(self._data))
         remedy = "stop the program that has it, or choose another with"
         require_free(self._api.host, self._api.port, f"the api wants it; {remedy} --port or API_PORT")
         require_free(
@@ -248,27 +229,6 @@ async def _has_vens(settings: config.Database) -> bool:
         return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM vens)"))
     finally:
         await connection.close()
-
-
-@contextmanager
-def _only_one(data: Path) -> Iterator[None]:
-    """Hold the data directory, or raise StartupError that names the process which holds it."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise StartupError(f"--data {data} cannot be made: {exc.strerror}") from exc
-    with (data / "lock").open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            lock.seek(0)
-            raise StartupError(
-                f"process {lock.read().strip()} already runs on {data}: stop it, or choose another --data"
-            ) from exc
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 def _stop(*_: object) -> NoReturn:

@@ -7,9 +7,26 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
+
+from shared.errors import EcsError
 
 _PR_SET_PDEATHSIG = 1
+
+
+class Child(NamedTuple):
+    """A running program, and where a person finds what it said."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: str = "its lines above"
+
+    def require_alive(self) -> None:
+        """EcsError that says how it ended, if it did."""
+        code = self.process.poll()
+        if code is not None:
+            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+            raise EcsError(f"{self.name} ended ({how}), so the rest is stopped too: see {self.log}")
 
 
 def spawn(

@@ -91,7 +91,7 @@ def test_the_short_way_for_plain_messages_finds_the_same(
     payload = json.dumps(body, ensure_ascii=escaped).encode()
     taken = outcome(topic, payload)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode_module, "_is_plain", lambda _: False)
+        patch.setattr(decode_module, "is_plain", lambda _: False)
         assert outcome(topic, payload) == taken
 
 

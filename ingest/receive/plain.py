@@ -1,0 +1,42 @@
+"""What a message of the modern dialect must show after msgspec has read it; anything else goes the careful way."""
+
+import re
+from collections.abc import Sequence
+
+from ingest.receive.payloads import MAX_ID_CHARACTERS, WireLoad
+
+_is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
+
+
+class NotPlainError(Exception):
+    """For the careful way."""
+
+
+def is_plain(payload: bytes) -> bool:
+    """Whether no text in it can hold a control character. JSON lets control characters stand only escaped; msgspec
+    has checked the length of ids. Most messages are plain, and this is faster than checking each of their ids."""
+    return payload.isascii() and not (b"\\" in payload or b"\x7f" in payload)
+
+
+def is_plain_id(value: str) -> bool:
+    """Whether it is an id as the contract wants it."""
+    return value.isprintable() or _is_id(value) is not None
+
+
+def check_loads(loads: Sequence[WireLoad], plain: bool) -> None:
+    """Give every load its load_id (else id), which are then unique; raises NotPlainError."""
+    ids = {load.load_id for load in loads}
+    if not plain or None in ids:
+        ids = {_checked(load) for load in loads}
+    if len(ids) < len(loads):
+        raise NotPlainError
+
+
+def _checked(load: WireLoad) -> str:
+    load_id = load.load_id if load.load_id is not None else load.id
+    if load_id is None or not is_plain_id(load_id):
+        raise NotPlainError
+    if (load.type and "\0" in load.type) or (load.name and "\0" in load.name):
+        raise NotPlainError
+    load.load_id = load_id
+    return load_id
