@@ -84,11 +84,13 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vens", type=int, default=100_000)
-    parser.add_argument("--loads", type=int, default=1)
+    parser.add_argument("--loads", type=int, default=8)
+    parser.add_argument("--compress", choices=("off", "pglz"), default="off", help="wal_compression")
     options = parser.parse_args()
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())
-        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
+        postgres = EmbeddedPostgres(directory / "pg", {"wal_compression": options.compress})
+        server = stack.enter_context(running(postgres))
         asyncio.run(measure(server, options.vens, options.loads))
 
 
