@@ -53,11 +53,17 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_texts_stand_out_from_what_they_are_on(scheme: int) -> None:
     block = re.findall(r":root \{([^}]*)\}", (HERE / "page.css").read_text(encoding="utf-8"))[scheme]
     colors = dict(re.findall(r"--(\w+): (#\w{6})", block))
     for text in ("text", "quiet", "used", "shed", "asked", "good", "bad"):
         for ground in ("ground", "card"):
-            light, dark = sorted((_luminance(colors[text]), _luminance(colors[ground])), reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+            assert _contrast(colors[text], colors[ground]) >= 4.5, (text, ground)
+    for line in ("used", "shed", "asked"):
+        assert _contrast(colors[line], colors["event"]) >= 3, line
