@@ -90,7 +90,16 @@ def new_database(admin: Database, template: str | None = None) -> Iterator[Datab
     try:
         yield msgspec.structs.replace(admin, name=name)
     finally:
+        wait_until(lambda: _dropped(admin, name), 30)
+
+
+def _dropped(admin: Database, name: str) -> bool:
+    """Drop it; False while autovacuum works in it, whose session an ordinary owner may not end."""
+    try:
         execute(admin, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
 
 
 def connect(settings: Database, *, autocommit: bool = False) -> psycopg.Connection:
