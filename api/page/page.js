@@ -6,11 +6,11 @@ import { element, fleet, loadTypes, networkTiles, venLoads, venTiles } from "./v
 
 const STATS_SECONDS = 5, HISTORY_SECONDS = 30, FLEET_SECONDS = 15, VENS = 50;
 const at = (id) => document.getElementById(id);
-// Who was refused or not answered when last asked: since when, and why.
+// The requests of the view (objects of Every) that failed when last asked: since when, and why.
 const troubles = new Map();
 let view;
 
-// Asks for something every so often, while the view is shown and the page is looked at.
+// Repeats a request every `seconds` while its view is shown and the page is visible.
 class Every {
   constructor(seconds, work) {
     this.seconds = seconds;
@@ -19,7 +19,7 @@ class Every {
   }
 
   async run() {
-    clearTimeout(this.timer);
+    this.wait(false);
     const turn = (this.turn = (this.turn || 0) + 1);
     if (!document.hidden) {
       try {
@@ -29,18 +29,26 @@ class Every {
         if (!this.stopped) troubled(this, problem);
       }
     }
-    if (!this.stopped && turn === this.turn) this.timer = setTimeout(() => this.run(), this.seconds * 1000);
+    if (!this.stopped && turn === this.turn) this.wait(true);
+  }
+
+  wait(waiting) {
+    this.waiting = waiting;
+    clearTimeout(this.timer);
+    if (waiting) this.timer = setTimeout(() => this.run(), this.seconds * 1000);
   }
 
   stop() {
     this.stopped = true;
-    clearTimeout(this.timer);
+    this.wait(false);
     troubles.delete(this);
   }
 }
 
 function answered(asker) {
   troubles.delete(asker);
+  // The api is back: what got no answer before is asked for now, not at its next turn.
+  for (const [other, { unanswered }] of troubles) if (unanswered && other.waiting) other.run();
   tellTrouble();
   at("ask-key").hidden = true;
   at("view").hidden = false;
@@ -52,8 +60,9 @@ function troubled(asker, problem) {
     askKey();
     return;
   }
-  const why = problem instanceof Refused ? problem.message : "the api does not answer";
-  troubles.set(asker, { since: troubles.get(asker)?.since ?? new Date(), why });
+  const unanswered = !(problem instanceof Refused);
+  const why = unanswered ? "the api does not answer" : problem.message;
+  troubles.set(asker, { since: troubles.get(asker)?.since ?? new Date(), why, unanswered });
   tellTrouble();
 }
 
@@ -65,7 +74,7 @@ function askKey() {
   }
 }
 
-// The oldest trouble, until whoever has it is answered.
+// Shows the oldest trouble until its request is answered.
 function tellTrouble() {
   const [oldest] = [...troubles.values()].sort((one, other) => one.since - other.since);
   at("trouble").hidden = !oldest;

@@ -25,7 +25,7 @@ from shared.commands.running import environment
 from shared.db import Connection
 from shared.duration import parse_duration
 from shared.errors import StartupError
-from shared.tables import console_for
+from shared.tables import console_for, print_to
 from shared.terminal import printable
 
 _PROGRAM = "ecs-backend dead-letters"
@@ -91,10 +91,9 @@ async def _list(connection: Connection, chosen: Chosen, limit: int) -> None:
             row["error"],
         )
         table.add_row(*(Text(printable(text)) for text in texts))
-    console = console_for(sys.stdout)
     if letters:
-        console.print(table)
-    console.print(f"{min(limit, letters):,} of {letters:,} dead letters" if letters else "no dead letters")
+        print_to(sys.stdout, table)
+    _say(Text(f"{min(limit, letters):,} of {letters:,} dead letters" if letters else "no dead letters"))
 
 
 async def _show(connection: Connection, letter: int) -> None:

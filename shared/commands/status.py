@@ -1,4 +1,4 @@
-"""`ecs-backend status`: how everything is, on one screen; or as JSON, or again and again."""
+"""`ecs-backend status`: the state of every part on one screen; as JSON with --json, repeated with --watch."""
 
 import sys
 import time
@@ -15,11 +15,12 @@ from shared.commands.status_report import Report, Reporter, Settings, read
 from shared.commands.status_screen import screen, services_alone
 from shared.db_errors import MIGRATE
 from shared.errors import StartupError
-from shared.tables import console_for
+from shared.tables import console_for, print_to
 
 
 def show(env: Mapping[str, str], *, as_json: bool, every: float | None) -> None:
-    """Print it; `every` so many s, until Ctrl-C. StartupError when the database cannot be asked; a watch goes on."""
+    """Print the status once, or every `every` s until Ctrl-C. Without a database, the first raises StartupError, and a
+    watch goes on."""
     settings = read(env)
     reporter = Reporter(settings)
     if every is None:
@@ -39,12 +40,12 @@ def _show_once(reporter: Reporter, settings: Settings, *, as_json: bool) -> None
         if as_json:
             _write({"health": reporter.services(), "error": why})
         else:
-            console_for(sys.stdout).print(services_alone(reporter.services(), why))
+            print_to(sys.stdout, services_alone(reporter.services(), why))
         raise StartupError(why) from exc
     if as_json:
         _write(found)
     else:
-        console_for(sys.stdout).print(screen(found))
+        print_to(sys.stdout, screen(found))
 
 
 def _watch(reporter: Reporter, settings: Settings, every: float, *, as_json: bool) -> None:
