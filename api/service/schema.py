@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from api.database import Database
+from shared import tiers
 from shared.sql import load_blocks
 
 SQL = load_blocks(Path(__file__).with_name("schema.sql"))
 
 TABLES = (
     *("vens", "ven_loads", "ven_telemetry", "ven_load_samples"),
-    *("network_power_1m", "network_power_5m", "network_power_15m"),
-    *("ven_power_5m", "ven_power_15m", "load_power_5m", "load_power_15m"),
+    *tiers.TABLES,
     *("rollup_state", "holds", "ven_open", "late_readings", "late_lists"),
     *("current_loads", "ven_signs", "_yoyo_migration"),
 )

@@ -20,9 +20,11 @@ from api.web.errors import BadRequestError
 from api.web.etag import tagged
 from api.web.lookup import service
 from api.web.resource import csv_table, json
+from shared.tiers import WIDEST
 
 _US = timedelta(microseconds=1)
-_HOUR = timedelta(hours=1)
+# So far back a point is looked for first: rows of the widest tier may not be written yet.
+_RECENT = 4 * WIDEST.width
 
 
 class Histories(Together[Response]):
@@ -122,24 +124,24 @@ async def _before(
     """The point that is carried into the first buckets: the last one that a range from earlier on would have."""
     if params.fill != "locf" or (found and found[0].timestamp == buckets.start):
         return None
-    recent = await _last(params, source, limits, buckets, buckets.start - _HOUR)
+    recent = await _last(params, source, limits, buckets, buckets.start - _RECENT)
     if recent is not None:
         return recent
-    quarter = await source.before(buckets.start)
-    return quarter and (await _last(params, source, limits, buckets, quarter.timestamp) or quarter)
+    widest = await source.before(buckets.start)
+    return widest and (await _last(params, source, limits, buckets, widest.timestamp) or widest)
 
 
 async def _last(
     params: HistoryParams, source: Source, limits: Limits, buckets: Buckets, start: datetime
 ) -> Point | None:
-    """The last point of an hour from `start` on, before `buckets` and in buckets as they are."""
+    """The last point of _RECENT from `start` on, before `buckets` and in buckets as they are."""
     tier = limits.tier(buckets.granularity, params.timezone, start)
-    begins, end = limits.begins[tier], min(start + _HOUR, buckets.start)
+    begins, end = limits.begins[tier], min(start + _RECENT, buckets.start)
     if begins >= end:
         return None
     earlier = cover(max(start, begins), end, buckets.granularity, params.timezone)
-    found = [point for point in await source.points(earlier, tier) if point.timestamp >= begins]
-    return found[-1] if found else None
+    points = await source.points(earlier, earlier.tier(limits.tiers))
+    return next((point for point in reversed(points) if point.timestamp >= begins), None)
 
 
 def _filled(

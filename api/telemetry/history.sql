@@ -178,10 +178,8 @@ WITH readings AS (
 -- $1: the dashboard's midnight, before which today is not -> by minute, the network from T0, where every tier ends, to
 -- now; and in every row: T0, now, the energy of today before T0, where the network and each tier begin
 WITH state AS MATERIALIZED (
-    SELECT watermark, first_at, greatest(raw_from, 'epoch') AS raw_from, greatest(fine_from, 'epoch') AS fine_from,
-           greatest(coarse_from, 'epoch') AS coarse_from, {now} AS now,
-           CASE WHEN isfinite(watermark) THEN date_bin('15 minutes', watermark, '1970-01-01 00:00:00+00')
-                ELSE 'epoch' END AS t0
+    SELECT *, {now} AS now, CASE WHEN isfinite(watermark)
+               THEN date_bin({width_network}, watermark, '1970-01-01 00:00:00+00') ELSE 'epoch' END AS t0
     FROM rollup_state
 ), seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
@@ -211,7 +209,7 @@ WITH state AS MATERIALIZED (
     ) AS parts
     GROUP BY bucket
 )
-SELECT m.*, s.t0, s.now, s.raw_from, s.fine_from, s.coarse_from,
+SELECT m.*, s.t0, s.now, {bounds},
        least(s.first_at, (SELECT min(ts) FROM seen), (SELECT min(ts) FROM late_readings)) AS first_at,
        (SELECT coalesce(sum(used_uwh), 0)::bigint FROM network_power_15m
         WHERE bucket >= $1::timestamptz AND bucket < s.t0) AS today_uwh
@@ -220,25 +218,26 @@ LEFT JOIN minutes m ON true
 ORDER BY m.bucket
 
 -- name: network_before
--- $1 -> the network's last point of 15 minutes with something covered before then
-SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
-FROM network_power_15m
-WHERE bucket < $1::timestamptz AND covered_us > 0
+-- $1 -> the network's last row of the widest tier that ended by then and has something covered
+SELECT bucket AS start, bucket + {width_network} AS until, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
+FROM {widest_network}
+WHERE bucket <= $1::timestamptz - {width_network} AND covered_us > 0
 ORDER BY bucket DESC
 LIMIT 1
 
 -- name: ven_before
 -- $1; $2: VEN -> the same of a VEN
-SELECT bucket, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
-FROM ven_power_15m
-WHERE ven_id = $2::text AND bucket < $1::timestamptz
+SELECT bucket AS start, bucket + {width_ven} AS until, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
+FROM {widest_ven}
+WHERE ven_id = $2::text AND bucket <= $1::timestamptz - {width_ven}
 ORDER BY bucket DESC
 LIMIT 1
 
 -- name: load_before
 -- $1; $2: VEN; $3: load -> the same of a load
-SELECT bucket, used_uwh, shed_uwh, 0::bigint AS requested_uwh, covered_us, 0::bigint AS event_us, NULL::text AS event_id
-FROM load_power_15m
-WHERE ven_id = $2::text AND load_id = $3::text AND bucket < $1::timestamptz
+SELECT bucket AS start, bucket + {width_load} AS until, used_uwh, shed_uwh, 0::bigint AS requested_uwh, covered_us,
+       0::bigint AS event_us, NULL::text AS event_id
+FROM {widest_load}
+WHERE ven_id = $2::text AND load_id = $3::text AND bucket <= $1::timestamptz - {width_load}
 ORDER BY bucket DESC
 LIMIT 1

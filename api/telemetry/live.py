@@ -17,16 +17,14 @@ from api.web.errors import UnavailableError
 
 class Network(Struct, frozen=True):
     """The network at `now`. `minutes` hold all from `t0` on, tiers all before it; `today_uwh`: energy since the
-    dashboard's midnight; `first_at`: its first reading, None without any; the rest: where raw rows and tiers begin."""
+    dashboard's midnight; `first_at`: its first reading, None without any; `begins`: where tiers and raw rows do."""
 
     now: datetime
     t0: datetime
     minutes: list[tuple[datetime, Sums]]
     today_uwh: int
     first_at: datetime | None
-    raw_from: datetime
-    fine_from: datetime
-    coarse_from: datetime
+    begins: dict[int | None, datetime]
 
 
 class Live(Shared[Network]):
@@ -56,9 +54,7 @@ class Live(Shared[Network]):
             minutes,
             head["today_uwh"] + sum(each.used_uwh for at, each in minutes if at >= midnight),
             first_at,
-            head["raw_from"],
-            head["fine_from"],
-            head["coarse_from"],
+            queries.begins(head, "network"),
         )
 
 

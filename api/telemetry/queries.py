@@ -7,51 +7,52 @@ import asyncpg
 
 from api.database import Database
 from api.telemetry.buckets import Buckets
+from shared import tiers
 from shared.sql import compose, load_blocks
+from shared.tiers import KINDS, Kind
 
 Row = asyncpg.Record
 
 _HISTORY = load_blocks(Path(__file__).with_name("history.sql"))
 _QUERIES = Path(__file__).with_name("queries.sql")
-SQL = load_blocks(_QUERIES, load_blocks(_QUERIES))
-
-
 # Widths in s of the tiers that have rows of it, the widest first.
-NETWORK_WIDTHS = (900, 300, 60)
-VEN_WIDTHS = (900, 300)
+WIDTHS = {kind: tuple(tier.seconds for tier in reversed(tiers.of(kind))) for kind in KINDS}
+_BOUNDS = ", ".join(f"greatest({bound.column}, 'epoch') AS {bound.column}" for bound in tiers.BOUNDS)
+_TIERS = {
+    "bounds": f"greatest(raw_from, 'epoch') AS raw_from, {_BOUNDS}",
+    **{f"widest_{kind}": tiers.of(kind)[-1].table(kind) for kind in KINDS},
+    **{f"width_{kind}": tiers.of(kind)[-1].interval for kind in KINDS},
+}
+SQL = load_blocks(_QUERIES, {**load_blocks(_QUERIES), **_TIERS})
 
 
-def _tiers(block: str, table: str, widths: tuple[int, ...], **fragments: str) -> dict[int, str]:
-    """A history for each tier that has rows of `table`, by its width in s."""
+def _tiers(block: str, kind: Kind, **fragments: str) -> dict[int, str]:
+    """A history for each tier that has rows of a kind, by its width in s."""
     return {
-        width: compose(
-            _HISTORY[block],
-            {
-                **_HISTORY,
-                **fragments,
-                "table": f"{table}_{width // 60}m",
-                "base": f"interval '{width} seconds'",
-            },
-        )
-        for width in widths
+        tier.seconds: _history(block, **fragments, table=tier.table(kind), base=tier.interval)
+        for tier in tiers.of(kind)
     }
 
 
+def _history(block: str, **fragments: str) -> str:
+    return compose(_HISTORY[block], {**_HISTORY, **_TIERS, **fragments})
+
+
 def _raw(block: str) -> str:
-    return compose(_HISTORY[block], {**_HISTORY, "base": "$3::interval"})
+    return _history(block, base="$3::interval")
 
 
 _VEN = {"late": "late_readings", "watermark": "watermark"}
 _LOAD = {"late": "late_lists", "watermark": "loads_watermark"}
-VEN_TIERS = _tiers("ven_tier", "ven_power", VEN_WIDTHS, answer="{summed}", **_VEN)
-LOAD_TIERS = _tiers("load_tier", "load_power", VEN_WIDTHS, answer="{summed}", **_LOAD)
+VEN_TIERS = _tiers("ven_tier", "ven", answer="{summed}", **_VEN)
+LOAD_TIERS = _tiers("load_tier", "load", answer="{summed}", **_LOAD)
 # The same where each bucket asked for is one of the tier's: nothing is left to sum, which takes longer than reading.
-VEN_AS_KEPT = _tiers("ven_tier", "ven_power", VEN_WIDTHS, answer="{as_kept}", **_VEN)
-LOAD_AS_KEPT = _tiers("load_tier", "load_power", VEN_WIDTHS, answer="{as_kept}", **_LOAD)
-NETWORK_TIERS = _tiers("network_tier", "network_power", NETWORK_WIDTHS)
+VEN_AS_KEPT = _tiers("ven_tier", "ven", answer="{as_kept}", **_VEN)
+LOAD_AS_KEPT = _tiers("load_tier", "load", answer="{as_kept}", **_LOAD)
+NETWORK_TIERS = _tiers("network_tier", "network")
 VEN_RAW, LOAD_RAW, NETWORK_RAW = _raw("ven_raw"), _raw("load_raw"), _raw("network_raw")
-BEFORE = {of: _HISTORY[f"{of}_before"] for of in ("network", "ven", "load")}
-NETWORK_LIVE = compose(_HISTORY["network_live"], {**_HISTORY, "base": "interval '1 minute'"})
+BEFORE = {kind: _history(f"{kind}_before") for kind in KINDS}
+NETWORK_LIVE = _history("network_live", base="interval '1 minute'")
 
 
 async def ven_range(database: Database, ven_id: str) -> Row | None:
@@ -65,8 +66,16 @@ async def load_range(database: Database, ven_id: str, load_id: str) -> Row | Non
 
 
 async def bounds(database: Database) -> Row | None:
-    """raw_from, fine_from, coarse_from, loads_from: where raw rows and each tier begin; None: not migrated."""
+    """Where raw rows and each tier begin, for `begins`; None: not migrated."""
     return await database.fetchrow(SQL["bounds"])
+
+
+def begins(row: Row, kind: Kind) -> dict[int | None, datetime]:
+    """Where tiers of a kind begin, by width in s, and raw rows (None), as a row of bounds or of network_live says."""
+    return {
+        **{tier.seconds: row[tier.kept[kind].column] for tier in tiers.of(kind)},
+        None: row["raw_from"],
+    }
 
 
 async def network_live(database: Database, midnight: datetime) -> list[Row]:
@@ -100,9 +109,9 @@ async def load_history(
     )
 
 
-async def before(database: Database, of: str, moment: datetime, *ids: str) -> Row | None:
-    """bucket and sums of the last 15 minutes before `moment` of the network, a VEN or a load; None: there are none."""
-    return await database.fetchrow(BEFORE[of], moment, *ids)
+async def before(database: Database, kind: Kind, moment: datetime, *ids: str) -> Row | None:
+    """start, until and sums of the last row of the widest tier that ended by `moment`; None: there is none."""
+    return await database.fetchrow(BEFORE[kind], moment, *ids)
 
 
 async def ven_loads(database: Database, ven_id: str) -> list[Row] | None:

@@ -3,7 +3,7 @@
 -- name: ven_range
 -- $1: VEN -> first, last: where what is stored of it begins and ends (null: nowhere), and now; no row: no such VEN
 SELECT least(
-           (SELECT bucket FROM ven_power_15m WHERE ven_id = $1::text ORDER BY bucket LIMIT 1),
+           (SELECT bucket FROM {widest_ven} WHERE ven_id = $1::text ORDER BY bucket LIMIT 1),
            (SELECT min(ts) FROM late_readings WHERE ven_id = $1::text),
            (SELECT ts FROM ven_telemetry
             WHERE ven_id = $1::text AND ts >= (SELECT {closed} FROM rollup_state)
@@ -17,8 +17,8 @@ SELECT least(
                 ORDER BY ts DESC LIMIT 1),
                (SELECT max(ts) FROM late_readings WHERE ven_id = $1::text)
            ) + (SELECT max(hold) FROM holds),
-           (SELECT bucket FROM ven_power_15m WHERE ven_id = $1::text ORDER BY bucket DESC LIMIT 1)
-               + interval '15 minutes'
+           (SELECT bucket FROM {widest_ven} WHERE ven_id = $1::text ORDER BY bucket DESC LIMIT 1)
+               + {width_ven}
        ) AS last,
        greatest(now(), s.watermark) AS now
 FROM vens v, rollup_state s
@@ -27,7 +27,7 @@ WHERE v.ven_id = $1::text
 -- name: load_range
 -- $1: VEN; $2: load -> the same of one load, and `known`: whether the VEN ever named it; no row: no such VEN
 SELECT least(
-           (SELECT bucket FROM load_power_15m
+           (SELECT bucket FROM {widest_load}
             WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket LIMIT 1),
            (SELECT min(ts) FROM late_lists WHERE ven_id = $1::text),
            (SELECT ts FROM ven_load_samples
@@ -39,29 +39,28 @@ SELECT least(
             WHERE ven_id = $1::text AND load_id = $2::text
               AND ts >= (SELECT {loads_closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
             ORDER BY ts DESC LIMIT 1) + (SELECT max(hold) FROM holds),
-           (SELECT bucket FROM load_power_15m
-            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket DESC LIMIT 1) + interval '15 minutes',
+           (SELECT bucket FROM {widest_load}
+            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket DESC LIMIT 1) + {width_load},
            (SELECT max(ts) FROM late_lists WHERE ven_id = $1::text) + (SELECT max(hold) FROM holds)
        ) AS last,
        greatest(now(), s.watermark) AS now,
        EXISTS (SELECT 1 FROM ven_loads WHERE ven_id = $1::text AND load_id = $2::text)
-           OR EXISTS (SELECT 1 FROM load_power_15m WHERE ven_id = $1::text AND load_id = $2::text) AS known
+           OR EXISTS (SELECT 1 FROM {widest_load} WHERE ven_id = $1::text AND load_id = $2::text) AS known
 FROM vens v, rollup_state s
 WHERE v.ven_id = $1::text
 
 -- name: bounds
 -- -> where raw rows and each tier begin; at the earliest at the Unix epoch
-SELECT greatest(raw_from, 'epoch') AS raw_from, greatest(fine_from, 'epoch') AS fine_from,
-       greatest(coarse_from, 'epoch') AS coarse_from, greatest(loads_from, 'epoch') AS loads_from
+SELECT {bounds}
 FROM rollup_state
 
 -- name: closed
--- Fragment. Where 15-minute rows of VENs end.
-CASE WHEN isfinite(watermark) THEN date_bin('15 minutes', watermark, '1970-01-01 00:00:00+00') ELSE watermark END
+-- Fragment. Where rows of VENs of the widest tier end.
+CASE WHEN isfinite(watermark) THEN date_bin({width_ven}, watermark, '1970-01-01 00:00:00+00') ELSE watermark END
 
 -- name: loads_closed
 -- Fragment. Where those of loads do.
-CASE WHEN isfinite(loads_watermark) THEN date_bin('15 minutes', loads_watermark, '1970-01-01 00:00:00+00')
+CASE WHEN isfinite(loads_watermark) THEN date_bin({width_load}, loads_watermark, '1970-01-01 00:00:00+00')
      ELSE loads_watermark END
 
 -- name: ven_loads

@@ -13,9 +13,10 @@ from api.telemetry.buckets import Buckets, Limits
 from api.telemetry.live import Live, Network, sums
 from api.telemetry.loads import no_such_load, no_such_ven, storable
 from api.telemetry.points import Point, Sums, network_point, ven_point
-from api.telemetry.queries import Row
+from api.telemetry.queries import WIDTHS, Row
+from shared.tiers import Kind
 
-_MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
+_MINUTE = timedelta(minutes=1)
 # The longest range for granularities that no tier divides.
 _NETWORK_RAW_HOURS, _RAW_HOURS = 6, 48
 
@@ -41,7 +42,7 @@ class Source(Protocol):
         """The points of buckets in which something is covered."""
 
     async def before(self, moment: datetime) -> Point | None:
-        """The last point of 15 minutes before `moment`."""
+        """The last point of the widest tier before `moment`."""
 
 
 class NetworkSource:
@@ -61,23 +62,17 @@ class NetworkSource:
     async def stored(self) -> Stored:
         """The range of what is stored."""
         network = await self._now()
-        last = network.minutes[-1][0] + _MINUTE if network.minutes else await self._last_quarters_end(network)
-        first = network.first_at and max(network.first_at, network.coarse_from)
+        last = network.minutes[-1][0] + _MINUTE if network.minutes else await self._tiers_end(network)
+        first = network.first_at and max(network.first_at, network.begins[WIDTHS["network"][0]])
         return Stored(first, last, network.now)
 
-    async def _last_quarters_end(self, network: Network) -> datetime | None:
+    async def _tiers_end(self, network: Network) -> datetime | None:
         row = await queries.before(self._database, "network", network.now)
-        return row["bucket"] + _QUARTER if row else None
+        return row["until"] if row else None
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
-        network = await self._now()
-        fine = network.fine_from
-        return Limits(
-            queries.NETWORK_WIDTHS,
-            _NETWORK_RAW_HOURS,
-            {900: network.coarse_from, 300: fine, 60: fine, None: network.raw_from},
-        )
+        return Limits(WIDTHS["network"], _NETWORK_RAW_HOURS, (await self._now()).begins)
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of buckets in which something is covered."""
@@ -99,14 +94,12 @@ class NetworkSource:
         ]
 
     async def before(self, moment: datetime) -> Point | None:
-        """The last point of 15 minutes before `moment`."""
+        """The last point of the widest tier before `moment`."""
         network = await self._now()
         row = await queries.before(self._database, "network", moment)
         if row is None:
             return None
-        return network_point(
-            row["bucket"], row["bucket"] + _QUARTER, sums(row), network.first_at or row["bucket"]
-        )
+        return network_point(row["start"], row["until"], sums(row), network.first_at or row["start"])
 
 
 def _add(found: dict[datetime, Sums], buckets: Buckets, minutes: list[tuple[datetime, Sums]]) -> None:
@@ -134,7 +127,7 @@ class VenSource:
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
-        return _limits(await self._bounds(), "coarse_from")
+        return _limits(await self._bounds(), "ven")
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of buckets in which something is covered."""
@@ -143,9 +136,9 @@ class VenSource:
         )
 
     async def before(self, moment: datetime) -> Point | None:
-        """The last point of 15 minutes before `moment`."""
+        """The last point of the widest tier before `moment`."""
         row = await queries.before(self._database, "ven", moment, storable(self._ven_id))
-        return ven_point(row["bucket"], row["bucket"] + _QUARTER, sums(row)) if row else None
+        return ven_point(row["start"], row["until"], sums(row)) if row else None
 
 
 class LoadSource:
@@ -169,7 +162,7 @@ class LoadSource:
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
-        return _limits(await self._bounds(), "loads_from")
+        return _limits(await self._bounds(), "load")
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of buckets in which something is covered."""
@@ -177,15 +170,13 @@ class LoadSource:
         return _ven_points(rows, buckets)
 
     async def before(self, moment: datetime) -> Point | None:
-        """The last point of 15 minutes before `moment`."""
+        """The last point of the widest tier before `moment`."""
         row = await queries.before(self._database, "load", moment, *map(storable, self._ids))
-        return ven_point(row["bucket"], row["bucket"] + _QUARTER, sums(row)) if row else None
+        return ven_point(row["start"], row["until"], sums(row)) if row else None
 
 
-def _limits(row: Row, coarse: str) -> Limits:
-    return Limits(
-        queries.VEN_WIDTHS, _RAW_HOURS, {900: row[coarse], 300: row["fine_from"], None: row["raw_from"]}
-    )
+def _limits(row: Row, kind: Kind) -> Limits:
+    return Limits(WIDTHS[kind], _RAW_HOURS, queries.begins(row, kind))
 
 
 def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:

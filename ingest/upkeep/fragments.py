@@ -1,36 +1,15 @@
-"""What the leader's statements share: the tiers, fragments of SQL, and the arithmetic of buckets."""
+"""What the leader's statements share: fragments of SQL, and the arithmetic of buckets."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from shared.sql import load_blocks
+from shared.tiers import WIDEST
 
-MINUTE, FIVE_MINUTES, QUARTER = timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15)
+MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-FRAGMENTS = load_blocks(Path(__file__).with_name("fragments.sql"))
-SHARED = load_blocks(Path(__file__).with_name("shared.sql"), FRAGMENTS)
-
-
-class NetworkTier(NamedTuple):
-    """A table of the network's sums. `open`: the bucket that the watermark lies in has a row already."""
-
-    table: str
-    width: timedelta
-    open: bool
-
-    @property
-    def names(self) -> dict[str, str]:
-        """What {network} and {width} stand for in SQL."""
-        return {"network": self.table, "width": f"interval '{self.width.total_seconds():.0f} seconds'"}
-
-
-NETWORK_TIERS = (
-    NetworkTier("network_power_1m", MINUTE, open=True),
-    NetworkTier("network_power_5m", FIVE_MINUTES, open=False),
-    NetworkTier("network_power_15m", QUARTER, open=False),
-)
+FRAGMENTS = {**load_blocks(Path(__file__).with_name("fragments.sql")), "widest": WIDEST.interval}
 
 
 def floor(moment: datetime, width: timedelta) -> datetime:

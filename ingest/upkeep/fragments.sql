@@ -7,11 +7,11 @@ CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END
 -- name: five_minutes
 date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 
--- name: quarter
-date_bin('15 minutes', bucket, '1970-01-01 00:00:00+00')
-
 -- name: sums
 sum(used_uwh), sum(shed_uwh), sum(requested_uwh), sum(covered_us), sum(event_us), max(event_id)
+
+-- name: load_sums
+sum(used_uwh), sum(shed_uwh), sum(covered_us)
 
 -- name: add_to_network
 used_uwh = n.used_uwh + excluded.used_uwh, shed_uwh = n.shed_uwh + excluded.shed_uwh,

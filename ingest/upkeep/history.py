@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from ingest.upkeep import loads, recount
 from ingest.upkeep.alone import alone
-from ingest.upkeep.fragments import QUARTER, floor
+from ingest.upkeep.fragments import floor
 from ingest.upkeep.recount import SQL, aligned
 from ingest.upkeep.tick import Pace, read_state
 from shared.advisory_locks import COUNTING, COUNTING_LOADS
 from shared.db import Connection
+from shared.tiers import WIDEST
 
 
 class Kind(NamedTuple):
@@ -33,7 +34,7 @@ async def rebuild(
 
     `progress` hears the part done, 0 to 1. Returns the range, None if it is empty. What is late is left to the leader.
     """
-    state, first = await read_state(connection), await connection.fetchval(SQL["first_quarter"])
+    state, first = await read_state(connection), await connection.fetchval(SQL["first_whole"])
     if first is None or not state["begun"]:
         return None
     watermark = state["watermark"]
@@ -42,7 +43,7 @@ async def rebuild(
         return None
     at, pace = start, Pace()
     while at < end:
-        until = min(floor(at + max(pace.step, QUARTER), QUARTER), end)
+        until = min(floor(at + max(pace.step, WIDEST.width), WIDEST.width), end)
         with pace.timed():
             for kind in (VENS, LOADS):
                 async with alone(connection, kind.lock):
@@ -70,8 +71,8 @@ class Backfill:
             end = state[self._kind.history_from]
             if end.year == MINYEAR:
                 return False
-            first = await connection.fetchval(SQL["first_quarter"]) or end
-            start = max(floor(end - self._pace.step, QUARTER), first)
+            first = await connection.fetchval(SQL["first_whole"]) or end
+            start = max(floor(end - self._pace.step, WIDEST.width), first)
             if start < end:
                 with self._pace.timed():
                     await self._kind.recount(connection, start, end, state[self._kind.watermark])

@@ -9,19 +9,18 @@ from pathlib import Path
 
 import asyncpg
 
-from ingest.upkeep import recount
+from ingest.upkeep import recount, sums
 from ingest.upkeep.alone import alone
-from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, NETWORK_TIERS, SHARED, floor, months
+from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS
 from ingest.upkeep.tick import read_state
 from shared.advisory_locks import COUNTING
 from shared.db import Connection
 from shared.logs import get_logger
-from shared.sql import compose, load_blocks
+from shared.sql import load_blocks
 
 log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("late.sql"), FRAGMENTS)
-_ADD_DIFFERENCE = {tier: compose(SQL["add_difference"], tier.names) for tier in NETWORK_TIERS}
 # What one transaction redoes at most, so that it is no longer than a tick.
 LATE_A_STEP = 10_000
 
@@ -46,8 +45,7 @@ async def find_stretches(connection: Connection, watermark: datetime) -> asyncpg
     await connection.execute(SQL["find_stretches"], watermark)
     found = await connection.fetchrow(SQL["first_picked"])
     assert found is not None  # noqa: S101 aggregates have a row
-    for month in months(found["first"], found["last"]):
-        await connection.execute(SHARED["make_rollup_month"], month)
+    await sums.make_months(connection, found["first"], found["last"])
     return found
 
 
@@ -57,12 +55,10 @@ async def _redo(connection: Connection, watermark: datetime) -> None:
     found = await find_stretches(connection, watermark)
     await connection.execute(SQL["redo"])
     differing = [row["bucket"] for row in await connection.fetch(SQL["differing"], watermark)]
-    await connection.execute(SQL["delete_vens_5m"], watermark)
-    await connection.execute(SQL["insert_vens_5m"], watermark)
-    await connection.execute(SQL["delete_vens_15m"])
-    await connection.execute(SQL["insert_vens_15m"], watermark)
-    for tier, statement in _ADD_DIFFERENCE.items():
-        await connection.execute(statement, watermark if tier.open else floor(watermark, tier.width))
+    await connection.execute(SQL["delete_vens"], watermark)
+    await connection.execute(SQL["insert_vens"], watermark)
+    await sums.redo_wider(connection, "ven", watermark)
+    await sums.add_difference(connection, watermark)
     await connection.execute(SQL["forget"])
     await connection.execute(SQL["reopen"], watermark)
     await connection.execute(SQL["move_first"], found["ts"])

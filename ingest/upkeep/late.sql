@@ -86,48 +86,19 @@ WHERE k.bucket + interval '5 minutes' <= $1::timestamptz
   AND (coalesce(c.used_uwh, 0) <> coalesce(r.used_uwh, 0) OR coalesce(c.covered_us, 0) <> coalesce(r.covered_us, 0))
 ORDER BY 1
 
--- name: delete_vens_5m
+-- name: delete_vens
 -- $1: the watermark
 DELETE FROM ven_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
   AND r.bucket < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 
--- name: insert_vens_5m
+-- name: insert_vens
 -- $1: the watermark
 INSERT INTO ven_power_5m
 SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00'), {sums}
 FROM redone
 WHERE after AND minute < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 GROUP BY 1, 2
-
--- name: delete_vens_15m
-DELETE FROM ven_power_15m r USING stretches u
-WHERE r.ven_id = u.ven_id AND r.bucket > u.first - interval '15 minutes' AND r.bucket < u.last
-
--- name: insert_vens_15m
--- $1: the watermark
-WITH keys AS (
-    SELECT DISTINCT ven_id, generate_series(date_bin('15 minutes', first, '1970-01-01 00:00:00+00'),
-                                            last - interval '1 microsecond', interval '15 minutes') AS starts
-    FROM stretches
-)
-INSERT INTO ven_power_15m
-SELECT r.ven_id, k.starts, {sums}
-FROM keys k
-JOIN ven_power_5m r ON r.ven_id = k.ven_id AND r.bucket >= k.starts AND r.bucket < k.starts + interval '15 minutes'
-WHERE k.starts + interval '15 minutes' <= $1::timestamptz
-GROUP BY r.ven_id, k.starts
-
--- name: add_difference
--- $1: the watermark, or the end of its last whole bucket. Sums are whole numbers: a difference leaves nothing behind.
-INSERT INTO {network} AS n
-SELECT date_bin({width}, minute, '1970-01-01 00:00:00+00'), sum(sign * used_uwh), sum(sign * shed_uwh),
-       sum(sign * requested_uwh), sum(sign * covered_us), sum(sign * event_us), max(event_id) FILTER (WHERE after)
-FROM (SELECT *, CASE WHEN after THEN 1 ELSE -1 END AS sign FROM redone) AS changes
-WHERE minute < $1::timestamptz
-GROUP BY 1
-HAVING bool_or(after)
-ON CONFLICT (bucket) DO UPDATE SET {add_to_network}
 
 -- name: forget
 DELETE FROM late_readings l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ingest.health import Asker, State
 from ingest.partitions import Partitions
-from ingest.upkeep import history, late, loads, retention, tick
-from ingest.upkeep.fragments import SHARED
+from ingest.upkeep import history, late, loads, retention, sums, tick
 from ingest.upkeep.horizon import Horizon
 from ingest.upkeep.lead import Lead
 from shared import advisory_locks
@@ -31,7 +30,7 @@ _PAUSE_FOR_COST = 80.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
 _RAW_DAYS_AHEAD = 2
-_ROLLUP_MONTHS_AHEAD = 1
+_ROLLUPS_AHEAD = timedelta(days=31)
 # A late reading this close to the watermark was delayed, not kept back: the horizon learns from it.
 _JUST_LATE = timedelta(minutes=1)
 
@@ -125,5 +124,4 @@ async def make_partitions_ahead(connection: Connection, now: datetime) -> None:
     """Make the partitions that the next days and weeks will need."""
     days = [now + timedelta(days=n) for n in range(-1, _RAW_DAYS_AHEAD + 1)]
     await Partitions().ensure(connection, [round(day.timestamp() * 1e6) for day in days])
-    for month in range(_ROLLUP_MONTHS_AHEAD + 1):
-        await connection.execute(SHARED["make_rollup_month"], now + timedelta(days=31 * month))
+    await sums.make_months(connection, now, now + _ROLLUPS_AHEAD)

@@ -6,8 +6,9 @@ They have a watermark, a lock and notes of late lists of their own; otherwise al
 from datetime import datetime
 from pathlib import Path
 
+from ingest.upkeep import sums
 from ingest.upkeep.alone import alone
-from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, QUARTER, SHARED, floor, months
+from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, floor
 from ingest.upkeep.late import LATE_A_STEP, create_work, find_stretches
 from ingest.upkeep.recount import aligned
 from ingest.upkeep.tick import Pace, read_state
@@ -43,12 +44,10 @@ class LoadCounter:
 
 
 async def _count(connection: Connection, start: datetime, end: datetime) -> None:
-    await _make_months(connection, start, end)
+    await sums.make_months(connection, start, end)
     await connection.execute(SQL["forget_seen"], start, end)
     await connection.execute(SQL["count"], start, end)
-    first, last = floor(start, QUARTER), floor(end, QUARTER)
-    if first < last:
-        await connection.execute(SQL["quarters"], first, last)
+    await sums.sum_up(connection, start, end, "load")
     await connection.execute(SQL["forget_silent"], end)
     moved = await connection.execute(SQL["move_watermark"], start, end)
     assert moved == "UPDATE 1", moved  # noqa: S101 nobody else moves it under the lock
@@ -65,7 +64,7 @@ async def redo(connection: Connection, limit: int = LATE_A_STEP) -> int:
             await connection.execute(SQL["forget"])
             await connection.execute(SQL["delete_stretches"])
             await connection.execute(SQL["count_stretches"])
-            await connection.execute(SQL["quarters_of_stretches"], watermark)
+            await sums.redo_wider(connection, "load", watermark)
             await connection.execute(SQL["reopen"], watermark)
     return picked
 
@@ -75,14 +74,7 @@ async def recount(connection: Connection, start: datetime, end: datetime, waterm
     start, end = aligned(start, end, watermark)
     if start >= end:
         return
-    quarters = floor(end, QUARTER)
-    await _make_months(connection, start, end)
-    await connection.execute(SQL["delete_between"], start, end, quarters)
+    await sums.make_months(connection, start, end)
+    await sums.delete_between(connection, start, end, "load")
     await connection.execute(SQL["recount"], start, end)
-    if start < quarters:
-        await connection.execute(SQL["quarters"], start, quarters)
-
-
-async def _make_months(connection: Connection, start: datetime, end: datetime) -> None:
-    for month in months(start, end):
-        await connection.execute(SHARED["make_rollup_month"], month)
+    await sums.sum_up(connection, start, end, "load")

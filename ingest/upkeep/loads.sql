@@ -28,9 +28,6 @@ JOIN LATERAL (
 ) AS s ON true
 GROUP BY c.ven_id, s.load_id, c.bucket
 
--- name: load_sums
-sum(used_uwh), sum(shed_uwh), sum(covered_us)
-
 -- name: count
 -- $1, $2: from, to, both at five minutes
 WITH seen AS MATERIALIZED (
@@ -55,11 +52,6 @@ DELETE FROM late_lists WHERE ts >= $1 AND ts < $2
 -- $1: the watermark of loads
 DELETE FROM loads_open WHERE until <= $1
 
--- name: quarters
--- $1, $2: from, to, both at fifteen minutes
-INSERT INTO load_power_15m
-SELECT ven_id, load_id, {quarter}, {load_sums} FROM load_power_5m WHERE bucket >= $1 AND bucket < $2 GROUP BY 1, 2, 3
-
 -- name: move_watermark
 -- $1: from; $2: to
 UPDATE rollup_state SET loads_watermark = $2 WHERE loads_watermark = $1
@@ -81,10 +73,6 @@ LIMIT $1
 DELETE FROM late_lists l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts
 
 -- name: delete_stretches
-WITH quarters AS (
-    DELETE FROM load_power_15m r USING stretches u
-    WHERE r.ven_id = u.ven_id AND r.bucket > u.first - interval '15 minutes' AND r.bucket < u.last
-)
 DELETE FROM load_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
@@ -98,20 +86,6 @@ WITH lists AS (
     WHERE t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {pieces}
 
--- name: quarters_of_stretches
--- $1: the watermark of loads
-WITH keys AS (
-    SELECT DISTINCT ven_id, generate_series(date_bin('15 minutes', first, '1970-01-01 00:00:00+00'),
-                                            last - interval '1 microsecond', interval '15 minutes') AS starts
-    FROM stretches
-)
-INSERT INTO load_power_15m
-SELECT r.ven_id, r.load_id, k.starts, {load_sums}
-FROM keys k
-JOIN load_power_5m r ON r.ven_id = k.ven_id AND r.bucket >= k.starts AND r.bucket < k.starts + interval '15 minutes'
-WHERE k.starts + interval '15 minutes' <= $1::timestamptz
-GROUP BY r.ven_id, r.load_id, k.starts
-
 -- name: reopen
 -- $1: the watermark of loads: of VENs whose stretch reaches it
 INSERT INTO loads_open
@@ -122,11 +96,6 @@ WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz) AN
   AND t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 GROUP BY t.ven_id
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
-
--- name: delete_between
--- $1, $2: from, to; $3: until where 15-minute rows are there
-WITH quarters AS (DELETE FROM load_power_15m WHERE bucket >= $1 AND bucket < $3)
-DELETE FROM load_power_5m WHERE bucket >= $1 AND bucket < $2
 
 -- name: recount
 -- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.

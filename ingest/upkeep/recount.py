@@ -3,17 +3,19 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, QUARTER, SHARED, floor, months
+from ingest.upkeep import sums
+from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, floor
 from shared.db import Connection
 from shared.sql import load_blocks
+from shared.tiers import WIDEST
 
 SQL = load_blocks(Path(__file__).with_name("recount.sql"), FRAGMENTS)
 
 
 def aligned(start: datetime, end: datetime, watermark: datetime) -> tuple[datetime, datetime]:
-    """[start, end) widened to whole quarters of an hour, as far as `watermark` lets: what is open stays as it is."""
-    widened = floor(end + QUARTER - timedelta(microseconds=1), QUARTER)
-    return floor(start, QUARTER), min(widened, floor(watermark, FIVE_MINUTES))
+    """[start, end) widened to whole buckets of every tier, as far as `watermark` lets: what is open stays as it is."""
+    widened = floor(end + WIDEST.width - timedelta(microseconds=1), WIDEST.width)
+    return floor(start, WIDEST.width), min(widened, floor(watermark, FIVE_MINUTES))
 
 
 async def recount(connection: Connection, start: datetime, end: datetime, watermark: datetime) -> None:
@@ -21,10 +23,7 @@ async def recount(connection: Connection, start: datetime, end: datetime, waterm
     start, end = aligned(start, end, watermark)
     if start >= end:
         return
-    quarters = floor(end, QUARTER)
-    for month in months(start, end):
-        await connection.execute(SHARED["make_rollup_month"], month)
-    await connection.execute(SQL["delete_between"], start, end, quarters)
+    await sums.make_months(connection, start, end)
+    await sums.delete_between(connection, start, end, "network", "ven")
     await connection.execute(SQL["recount"], start, end)
-    if start < quarters:
-        await connection.execute(SHARED["quarters"], start, quarters)
+    await sums.sum_up(connection, start, end, "network", "ven")

@@ -1,13 +1,5 @@
 -- A stretch of closed time is counted again as a whole, from raw rows.
 
--- name: delete_between
--- $1, $2: from, to; $3: until where 15-minute rows are there
-WITH a AS (DELETE FROM network_power_1m WHERE bucket >= $1 AND bucket < $2),
-     b AS (DELETE FROM network_power_5m WHERE bucket >= $1 AND bucket < $2),
-     c AS (DELETE FROM network_power_15m WHERE bucket >= $1 AND bucket < $3),
-     d AS (DELETE FROM ven_power_15m WHERE bucket >= $1 AND bucket < $3)
-DELETE FROM ven_power_5m WHERE bucket >= $1 AND bucket < $2
-
 -- name: recount
 -- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.
 WITH carried_and_seen AS (
@@ -22,12 +14,12 @@ WITH carried_and_seen AS (
 )
 SELECT count(*) FROM vens
 
--- name: first_quarter
--- -> from which quarter of an hour on raw rows tell what was counted: of the first reading, or the first whole one that
--- begins a hold after the oldest raw row that is kept; null: none do
+-- name: first_whole
+-- -> from which bucket of the widest tier on raw rows tell what was counted: that of the first reading, or the first
+-- whole one that begins a hold after the oldest raw row that is kept; null: none do
 SELECT CASE WHEN isfinite(raw_from)
-            THEN date_bin('15 minutes', raw_from + interval '899.999999 seconds', '1970-01-01 00:00:00+00')
-            ELSE (SELECT date_bin('15 minutes', min(ts), '1970-01-01 00:00:00+00') FROM ven_telemetry) END
+            THEN date_bin({widest}, raw_from + {widest} - interval '1 microsecond', '1970-01-01 00:00:00+00')
+            ELSE (SELECT date_bin({widest}, min(ts), '1970-01-01 00:00:00+00') FROM ven_telemetry) END
 FROM rollup_state
 
 -- name: move_history_from

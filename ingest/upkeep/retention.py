@@ -4,23 +4,24 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ingest.upkeep import late, loads
+from ingest.upkeep.fragments import FRAGMENTS
 from ingest.upkeep.writers import wait_for_writers
+from shared import tiers
 from shared.config import Retention
 from shared.db import Connection
 from shared.logs import get_logger
-from shared.sql import load_blocks
+from shared.sql import compose, load_blocks
+from shared.tiers import Bound
 
 log = get_logger(__name__)
 
-SQL = load_blocks(Path(__file__).with_name("retention.sql"))
-
-# By the bound that says where they begin: the partitioned tables, and whether the network has tables of that width.
-TIERS = {
-    "fine_from": ("ven_power_5m", "load_power_5m"),
-    "coarse_from": ("ven_power_15m",),
-    "loads_from": ("load_power_15m",),
+SQL = load_blocks(Path(__file__).with_name("retention.sql"), FRAGMENTS)
+_MOVE_BOUND = {bound: compose(SQL["move_bound"], {"bound": bound.column}) for bound in tiers.BOUNDS}
+# By the network's tables, which have no partitions.
+_DELETE_BEFORE = {
+    table: compose(SQL["delete_before"], {"table": table})
+    for table in (tier.table("network") for tier in tiers.of("network"))
 }
-NETWORK = ("fine_from", "coarse_from")
 
 # Firmware gone wrong may send nothing but dead letters, thousands a second, and good messages need the disk too.
 DEAD_LETTERS_BYTES = 1024**3
@@ -29,25 +30,21 @@ DEAD_LETTERS_BYTES = 1024**3
 async def drop_expired(connection: Connection, now: datetime, settings: Retention) -> None:
     """Drop everything that is older at `now` than the settings keep it."""
     await drop_raw_days(connection, now - timedelta(days=settings.raw_retention_days))
-    for bound, days in (
-        ("fine_from", settings.fine_rollup_retention_days),
-        ("coarse_from", settings.rollup_retention_days),
-        ("loads_from", settings.load_rollup_retention_days),
-    ):
-        await _drop_tiers(connection, bound, now - timedelta(days=days))
+    for bound in tiers.BOUNDS:
+        await _drop_tiers(connection, bound, now - timedelta(days=getattr(settings, bound.setting)))
     letters_until = now - timedelta(days=settings.dead_letter_retention_days)
     done = await connection.execute(SQL["delete_dead_letters"], letters_until)
     _say_deleted("dead letters", done, letters_until)
 
 
-async def _drop_tiers(connection: Connection, bound: str, until: datetime) -> None:
-    """Move a tier's bound, then drop what lies before it: whoever reads meanwhile reads what was there."""
-    begins: datetime = await connection.fetchval(SQL[f"move_{bound}"], until)
-    for table in TIERS[bound]:
-        await _drop_partitions(connection, table, begins)
-    if bound in NETWORK:
-        done = await connection.execute(SQL[f"delete_network_before_{bound}"], begins)
-        _say_deleted("network rollups", done, begins)
+async def _drop_tiers(connection: Connection, bound: Bound, until: datetime) -> None:
+    """Move a bound, then drop what its tiers have before it: whoever reads meanwhile reads what was there."""
+    begins: datetime = await connection.fetchval(_MOVE_BOUND[bound], until)
+    for table in tiers.kept_from(bound):
+        if table in _DELETE_BEFORE:
+            _say_deleted(table, await connection.execute(_DELETE_BEFORE[table], begins), begins)
+        else:
+            await _drop_partitions(connection, table, begins)
 
 
 def _say_deleted(what: str, done: str, before: datetime) -> None:

@@ -25,30 +25,17 @@ RETURNING raw_from
 -- $1 -> whether a reading or a list from before it waits to be counted
 SELECT EXISTS (SELECT 1 FROM late_readings WHERE ts < $1) OR EXISTS (SELECT 1 FROM late_lists WHERE ts < $1)
 
--- name: move_fine_from
--- $1: 5-minute rows before this have outlived FINE_ROLLUP_RETENTION_DAYS -> where they begin now. Nothing goes that a
--- wider tier has not taken in.
+-- name: move_bound
+-- {bound}: a column of rollup_state. $1: rows of its tiers before this have outlived their retention -> where they begin
+-- now: at a bucket of the widest tier, so that nothing goes that a wider tier has not taken in.
 UPDATE rollup_state
-SET fine_from = greatest(fine_from, date_bin('15 minutes', least($1::timestamptz, watermark, loads_watermark),
-                                             '1970-01-01 00:00:00+00'))
-RETURNING fine_from
+SET {bound} = greatest({bound}, date_bin({widest}, least($1::timestamptz, watermark, loads_watermark),
+                                         '1970-01-01 00:00:00+00'))
+RETURNING {bound}
 
--- name: move_coarse_from
--- $1: 15-minute rows before this have outlived ROLLUP_RETENTION_DAYS -> where they begin now
-UPDATE rollup_state SET coarse_from = greatest(coarse_from, $1::timestamptz) RETURNING coarse_from
-
--- name: move_loads_from
--- $1: 15-minute rows of loads before this have outlived LOAD_ROLLUP_RETENTION_DAYS -> where they begin now
-UPDATE rollup_state SET loads_from = greatest(loads_from, $1::timestamptz) RETURNING loads_from
-
--- name: delete_network_before_fine_from
--- $1: where the network's minutes and five minutes begin
-WITH minutes AS (DELETE FROM network_power_1m WHERE bucket < $1)
-DELETE FROM network_power_5m WHERE bucket < $1
-
--- name: delete_network_before_coarse_from
--- $1: where the network's fifteen minutes begin
-DELETE FROM network_power_15m WHERE bucket < $1
+-- name: delete_before
+-- {table}: of the network, which has no partitions. $1: where it begins
+DELETE FROM {table} WHERE bucket < $1
 
 -- name: expired_partitions
 -- $1 text: a partitioned table; $2: what ends by then has expired -> the statements that drop each, in order

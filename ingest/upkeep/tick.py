@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest.upkeep import sums
 from ingest.upkeep.alone import alone
-from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, MINUTE, QUARTER, SHARED, floor, months
+from ingest.upkeep.fragments import FIVE_MINUTES, FRAGMENTS, MINUTE, floor
 from ingest.upkeep.writers import wait_for_writers
 from shared.advisory_locks import COUNTING
 from shared.db import Connection
@@ -106,16 +107,15 @@ async def begin(connection: Connection, until: datetime) -> None:
 
 
 async def _tick(connection: Connection, start: datetime, end: datetime) -> Counted:
-    """Count [start, end), which lies within one minute; closes the five and fifteen minutes that end there."""
+    """Count [start, end), which lies within one minute; closes the five minutes and wider buckets that end there."""
     await connection.execute(SQL["forget_seen_notes"], start, end)
     row = await connection.fetchrow(SQL["tick"], start, end)
     assert row is not None  # noqa: S101 a count always has a row
     await _move(connection, start, end, row["first"])
     if end == floor(end, FIVE_MINUTES):
-        await connection.execute(SHARED["make_rollup_month"], end - FIVE_MINUTES)
+        await sums.make_months(connection, end - FIVE_MINUTES, end)
         await connection.execute(SQL["close_vens"], end - FIVE_MINUTES, end)
-        if end == floor(end, QUARTER):
-            await connection.execute(SQL["close_quarter"], end - QUARTER, end)
+        await sums.sum_up(connection, end - FIVE_MINUTES, end, "network", "ven")
         await connection.execute(SQL["forget_silent"], end)
     return Counted(row["readings"], end)
 
@@ -123,14 +123,11 @@ async def _tick(connection: Connection, start: datetime, end: datetime) -> Count
 async def _leap(connection: Connection, start: datetime, end: datetime) -> Counted:
     """Count [start, end), both at the end of five minutes, straight into the tiers."""
     await connection.execute(SQL["forget_seen_notes"], start, end)
-    for month in months(start, end):
-        await connection.execute(SHARED["make_rollup_month"], month)
+    await sums.make_months(connection, start, end)
     row = await connection.fetchrow(SQL["leap"], start, end)
     assert row is not None  # noqa: S101 a count always has a row
     await _move(connection, start, end, row["first"])
-    first, last = floor(start, QUARTER), floor(end, QUARTER)
-    if first < last:
-        await connection.execute(SHARED["quarters"], first, last)
+    await sums.sum_up(connection, start, end, "network", "ven")
     await connection.execute(SQL["forget_silent"], end)
     return Counted(row["readings"], end)
 

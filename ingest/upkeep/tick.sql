@@ -10,11 +10,11 @@ FROM rollup_state
 UPDATE rollup_state SET closing = $1 WHERE closing < $1
 
 -- name: begin
--- $1: counting begins here, or at the quarter of an hour of the first reading, whichever is earlier
+-- $1: counting begins with the bucket of the widest tier that this lies in, or the first reading, whichever is earlier
 UPDATE rollup_state
 SET watermark = begins.at, loads_watermark = begins.at
 FROM (
-    SELECT date_bin('15 minutes', least(min(ts), $1::timestamptz), '1970-01-01 00:00:00+00') AS at
+    SELECT date_bin({widest}, least(min(ts), $1::timestamptz), '1970-01-01 00:00:00+00') AS at
     FROM ven_telemetry
     WHERE ts >= (SELECT raw_from FROM rollup_state)
 ) AS begins
@@ -135,16 +135,6 @@ WITH vens AS (
     RETURNING *
 )
 INSERT INTO network_power_5m
-SELECT $1, {sums} FROM vens HAVING count(*) > 0
-
--- name: close_quarter
--- $1, $2: fifteen minutes that are over
-WITH vens AS (
-    INSERT INTO ven_power_15m
-    SELECT ven_id, $1, {sums} FROM ven_power_5m WHERE bucket >= $1 AND bucket < $2 GROUP BY ven_id
-    RETURNING *
-)
-INSERT INTO network_power_15m
 SELECT $1, {sums} FROM vens HAVING count(*) > 0
 
 -- name: forget_silent

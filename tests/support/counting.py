@@ -15,6 +15,7 @@ from ingest.partitions import Partitions
 from ingest.upkeep import late, loads, recount, tick
 from ingest.upkeep.alone import alone
 from ingest.write.batch import Store
+from shared import tiers
 from shared.advisory_locks import COUNTING, COUNTING_LOADS
 from shared.db import Connection
 from tests.support import integral
@@ -24,10 +25,11 @@ from tests.support.samples import message, payload_of
 
 ORIGIN = round(datetime(2026, 10, 24, 22, 30, tzinfo=UTC).timestamp())
 SPAN = 3 * 3600
-TABLES = (
-    "vens, ven_loads, ven_telemetry, ven_load_samples, network_power_1m, network_power_5m, network_power_15m,"
-    " ven_power_5m, ven_power_15m, load_power_5m, load_power_15m, ven_open, loads_open, late_readings, late_lists,"
-    " holds"
+TABLES = ", ".join(
+    (
+        *("vens", "ven_loads", "ven_telemetry", "ven_load_samples", *tiers.TABLES, "ven_open", "loads_open"),
+        *("late_readings", "late_lists", "holds"),
+    )
 )
 STATE = (
     "closing = '-infinity', watermark = '-infinity', loads_watermark = '-infinity', history_from = '-infinity',"
@@ -196,24 +198,25 @@ class Counting:
         spans = integral.spans(
             [r for key, r in self.stored.items() if key not in noted], self.holds, until=until
         )
-        for width in (300, 900):
-            wanted = closed(integral.buckets(spans, width * US), width * US, until)
-            assert await self.table(f"ven_power_{width // 60}m", 1) == wanted
-        for width in (60, 300, 900):
-            sums = {
-                ("", at): each for at, each in integral.over_vens(integral.buckets(spans, width * US)).items()
-            }
-            wanted = closed(sums, width * US, until if width > 60 else until + 60 * US)
-            assert await self.table(f"network_power_{width // 60}m", 0) == wanted
+        for tier in tiers.of("ven"):
+            width = tier.seconds * US
+            wanted = closed(integral.buckets(spans, width), width, until)
+            assert await self.table(tier.table("ven"), 1) == wanted
+        for tier in tiers.of("network"):
+            width = tier.seconds * US
+            sums = {("", at): each for at, each in integral.over_vens(integral.buckets(spans, width)).items()}
+            wanted = closed(sums, width, until if tier.minutes > 1 else until + width)
+            assert await self.table(tier.table("network"), 0) == wanted
         await self._check_loads(round(state["loads_watermark"].timestamp() * US))
 
     async def _check_loads(self, until: int) -> None:
         noted = {(r["ven_id"], round(r["ts"].timestamp())) for r in await self.fetch("late_lists")}
         counted = [r for key, r in self.stored.items() if key not in noted]
         spans = integral.load_spans(counted, self.holds, until=until)
-        for width in (300, 900):
-            wanted = closed(integral.buckets(spans, width * US), width * US, until)
-            assert await self.table(f"load_power_{width // 60}m", 2) == wanted
+        for tier in tiers.of("load"):
+            width = tier.seconds * US
+            wanted = closed(integral.buckets(spans, width), width, until)
+            assert await self.table(tier.table("load"), 2) == wanted
 
     async def table(self, name: str, ids: int) -> dict[tuple[str, int], Sums]:
         """What is stored, by id (of loads: VEN and load) and start in us, where anything is covered."""

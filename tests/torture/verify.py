@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from ingest.database import rebuild_connection
+from shared.tiers import TIERS, Kind, Tier
 from tests.support import integral
 from tests.support.leader import count
 from tests.torture.ledger import Ledger
@@ -17,6 +18,7 @@ MS = "(extract(epoch FROM {}) * 1000)::bigint"
 # A time, or a length of time, as the model has it.
 US = "(extract(epoch FROM {}) * 1000000)::bigint"
 MINUTE = 60 * integral.US
+_KEYS: dict[Kind, str] = {"network": "''", "ven": "ven_id", "load": "ven_id || '/' || load_id"}
 _CRASHES = ("Traceback", "unhandled", "never retrieved", "was destroyed")
 
 
@@ -138,15 +140,16 @@ async def rolled_up(world: World, ledger: Ledger) -> None:
     )
     spans = integral.spans(readings, holds, until=watermark)
     samples = integral.load_spans(readings, holds, until=loads_watermark)
-    for width in (1, 5, 15):
-        vens = integral.buckets(spans, width * MINUTE)
-        _compare(world, f"network_power_{width}m", "''", _network(vens), watermark, width)
-        if width > 1:
-            _compare(world, f"ven_power_{width}m", "ven_id", vens, watermark, width)
-            of_loads = integral.buckets(samples, width * MINUTE)
-            _compare(
-                world, f"load_power_{width}m", "ven_id || '/' || load_id", of_loads, loads_watermark, width
-            )
+    counted: dict[Kind, tuple[list[integral.Span], int]] = {
+        "network": (spans, watermark),
+        "ven": (spans, watermark),
+        "load": (samples, loads_watermark),
+    }
+    for tier in TIERS:
+        for kind in tier.kept:
+            speaking, until = counted[kind]
+            sums = integral.buckets(speaking, tier.minutes * MINUTE)
+            _compare(world, tier, kind, _network(sums) if kind == "network" else sums, until)
     _compare_open(world, spans, watermark)
 
 
@@ -155,17 +158,18 @@ def _network(vens: Mapping[tuple[str, int], integral.Sums]) -> dict[tuple[str, i
 
 
 def _compare(
-    world: World, table: str, key: str, sums: Mapping[tuple[str, int], integral.Sums], until: int, width: int
+    world: World, tier: Tier, kind: Kind, sums: Mapping[tuple[str, int], integral.Sums], until: int
 ) -> None:
     """The rows of a tier are the sums of all its buckets that are over; of minutes also the one that is open."""
-    end = until if width > 1 else until + MINUTE
+    table, width = tier.table(kind), tier.minutes * MINUTE
+    end = until if tier.minutes > 1 else until + MINUTE
     wanted = {
         (of, at): (each.used, each.shed, each.covered)
         for (of, at), each in sums.items()
-        if each.covered and at + width * MINUTE <= end
+        if each.covered and at + width <= end
     }
     rows = world.sql(
-        f"SELECT {key}, {US.format('bucket')}, used_uwh, shed_uwh, covered_us FROM {table} WHERE covered_us > 0"
+        f"SELECT {_KEYS[kind]}, {US.format('bucket')}, used_uwh, shed_uwh, covered_us FROM {table} WHERE covered_us > 0"
     )
     stored = {(of, at): (used, shed, covered) for of, at, used, shed, covered in rows}
     assert stored == wanted, (table, sorted(stored.items() ^ wanted.items())[:5])

@@ -11,6 +11,7 @@ import pytest
 from api.telemetry import queries
 from api.telemetry.queries import SQL
 from shared.config import Database
+from shared.tiers import Kind
 from tests.support.api_data import connected
 from tests.support.servers import new_database
 
@@ -223,8 +224,9 @@ def test_the_networks_tail_reads_raw_rows_from_the_watermark_on(connection: psyc
 
 
 def test_what_is_before_a_range_is_found_by_key(connection: psycopg.Connection) -> None:
-    for kind, ids in (("network", ()), ("ven", VEN), ("load", LOAD)):
-        found = scans(connection, queries.BEFORE[kind], DAY, *ids)
+    ids: dict[Kind, tuple[str, ...]] = {"network": (), "ven": VEN, "load": LOAD}
+    for kind, statement in queries.BEFORE.items():
+        found = scans(connection, statement, DAY, *ids[kind])
         assert {scan for scan, _ in found} <= {"Index Scan", "Index Only Scan"}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared import tiers
 from shared.config import Database
 from tests.support.api_client import Client, serving
 from tests.support.api_data import DAY, HOUR, at, drop_raw, execute, iso, roll_up, store
@@ -101,8 +102,7 @@ async def test_late_readings_of_the_network_count_when_redone(api: Client, datab
     await roll_up(database, NOON + HOUR)
     redone = await answers(api)
     # As if all had been in time: nothing is counted, raw rows tell.
-    execute(database, "TRUNCATE network_power_1m, network_power_5m, network_power_15m, ven_open, loads_open")
-    execute(database, "TRUNCATE ven_power_5m, ven_power_15m, load_power_5m, load_power_15m")
+    execute(database, f"TRUNCATE {', '.join(tiers.TABLES)}, ven_open, loads_open")
     execute(database, "UPDATE rollup_state SET closing = '-infinity', watermark = '-infinity'")
     execute(database, "UPDATE rollup_state SET loads_watermark = '-infinity', first_at = 'infinity'")
     assert redone == await answers(api)

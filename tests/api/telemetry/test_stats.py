@@ -242,7 +242,7 @@ def test_its_answer_is_made_again_when_a_figure_is_renewed() -> None:
     last, now = LastNetworkStats(), datetime.now(UTC)
     fleet: Any = {"vens": 1, "online": 1, "used_kw": 2.0, "shed_kw": 0.5, "requested_kw": 1.0, "counted": 1}
     loads = [LoadTotals("hvac", 3.0, 1.0, 2.0, 3.0)]
-    network = Network(now, now, [], 0, None, now, now, now)
+    network = Network(now, now, [], 0, None, {})
     first = last.of(fleet, loads, network)
     assert last.of(fleet, loads, network) is first
     renewals: Any = (

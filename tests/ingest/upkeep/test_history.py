@@ -3,6 +3,7 @@
 import pytest
 
 from ingest.upkeep import history
+from shared import tiers
 from shared.commands.migrate import migrate, migration_ids
 from shared.config import Database
 from shared.db import Connection
@@ -10,9 +11,11 @@ from tests.ingest.upkeep.support import END, START, at, connecting, count, netwo
 from tests.support.model import R
 from tests.support.servers import new_database
 
-TIERS = {
-    **{f"network_power_{width}m": 0 for width in (1, 5, 15)},
-    **{f"ven_power_{width}m": 1 for width in (5, 15)},
+LOADS = [tier.table("load") for tier in tiers.of("load")]
+# How many ids their rows begin with.
+OTHERS = {
+    **{tier.table("network"): 0 for tier in tiers.of("network")},
+    **{tier.table("ven"): 1 for tier in tiers.of("ven")},
 }
 READINGS = [
     R(v, START + 60 * n, n + len(v), 0.5, 1.0, "e" if n % 3 else None, (("x", n, 0.5),))
@@ -22,8 +25,8 @@ READINGS = [
 
 
 async def everything(connection: Connection) -> dict[str, object]:
-    tables: dict[str, object] = {table: await stored(connection, table, ids) for table, ids in TIERS.items()}
-    for table in ("load_power_5m", "load_power_15m"):
+    tables: dict[str, object] = {table: await stored(connection, table, ids) for table, ids in OTHERS.items()}
+    for table in LOADS:
         rows = await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
         tables[table] = [tuple(row) for row in rows]
     return tables
@@ -33,7 +36,7 @@ async def test_a_rebuild_gives_the_same_to_the_last_digit(connection: Connection
     await write(connection, *READINGS)
     await count(connection, START + 3600 + 400)
     expected = await everything(connection)
-    for table in [*TIERS, "load_power_5m", "load_power_15m"]:
+    for table in tiers.TABLES:
         await connection.execute(
             f"DELETE FROM {table} WHERE bucket >= $1 AND bucket < $2", at(START + 600), at(START + 3300)
         )
