@@ -2,7 +2,7 @@
 
 receive: the connection to the broker; bytes → topic → decoded message
 write: decoded messages → batch → COPY → COMMIT → acknowledgement
-upkeep: one process leads: partitions ahead, rollups, what has outlived its retention
-beside them: `message` (what is passed on), `database` (connections), `health`, `metrics`, `http`, `db_probe`
-`service` wires them together, `__main__` runs it
+upkeep: done by one process, the leader: partitions made ahead, rollups, retention (dropping old rows)
+plain modules: `message` (what is passed on), `database` (connections), `health`, `metrics`, `http`, `db_probe`
+`service` wires them together, `__main__` runs it; `doctor`, `dead_letters` and `leave` are commands of their own
 """

@@ -21,12 +21,13 @@ from shared.weak_password import warn_of_weak_password
 
 log = get_logger(__name__)
 
-# Messages hold no reference cycles. Searching for cycles after every 700 objects takes a tenth of ingest's time.
+# Messages hold no reference cycles. Python's default, a search for cycles after every 700 new objects, takes a tenth of
+# ingest's time.
 _GC_THRESHOLD = 50_000
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; 0, 1 when it cannot run, 2 when a setting is wrong."""
+    """Run until SIGTERM or SIGINT. Exit code: 0; 1 when ingest cannot run; 2 when a setting is wrong."""
     return program.run_service("ingest", __doc__, _serve)
 
 
@@ -46,7 +47,7 @@ async def _run(settings: Settings, listener: socket.socket) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings)
-    # What is loaded by now lives until the end: the collector need not search it again with every batch.
+    # Modules and settings live until the exit, so the garbage collector need not search them.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -54,6 +55,7 @@ async def _run(settings: Settings, listener: socket.socket) -> int:
     try:
         await service.run(listener, stop)
     except Exception:
+        # The outermost edge: whatever error it is, log it and exit with 1.
         log.exception("failed")
         return 1
     return 0

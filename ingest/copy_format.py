@@ -2,8 +2,8 @@
 
 https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": a header, then for each row a
 16-bit count of fields and each field as a 32-bit length with its bytes (-1: null), then a 16-bit -1.
-Written here instead of asyncpg's record encoder, because this takes a message's JSON as the bytes that
-arrived and packs the numbers of a row in one call.
+It replaces asyncpg's record encoder, because it copies a message's JSON as the bytes that arrived, and
+packs the numbers of a row in one call.
 """
 
 from collections.abc import Iterable
@@ -49,14 +49,14 @@ _length = Struct("!i").pack
 _float = Struct("!id").pack
 _two_floats = Struct("!idid").pack
 _timestamp = Struct("!iq").pack
-# used, shed, shed capability, capacity: what firmware sends most often, packed in one call.
+# The fields used, shed, shed capability, capacity, in the three combinations that firmware sends most often.
 _used_only = Struct("!idiii").pack
 _used_and_capacity = Struct("!idiiid").pack
 _all_but_shed = Struct("!idiidid").pack
 
 # PostgreSQL counts microseconds from 2000-01-01.
 _POSTGRES_EPOCH = 946_684_800_000_000
-# Types and names of loads are few words that are repeated in every message.
+# Messages repeat the same few types and names of loads.
 _WORDS = 4096
 _WORD_CHARACTERS = 64
 
@@ -67,11 +67,11 @@ def _text(value: str) -> bytes:
 
 
 class _Words(dict[str | None, bytes]):
-    """Texts as fields of a row; short ones, such as types and names of loads, are remembered."""
+    """A cache of texts as fields of a row; it keeps short texts, such as types and names of loads."""
 
     def __missing__(self, value: str) -> bytes:
         field = _text(value)
-        # Long texts are rarely repeated, and thousands of them would fill the memory.
+        # Long texts are rarely repeated, and thousands of them would take much memory.
         if len(value) <= _WORD_CHARACTERS:
             if len(self) >= _WORDS:
                 self.clear()
@@ -132,7 +132,7 @@ def telemetry(
 
 
 def samples(row_key: bytes, loads: "Iterable[WireLoad]") -> bytes:
-    """Rows of ven_load_samples, in the order of SAMPLE_COLUMNS, one after the other; `load_id` is that of each."""
+    """The rows of ven_load_samples, one for each load, in the order of SAMPLE_COLUMNS. Each load has its load_id."""
     parts: list[bytes] = []
     start = _SAMPLE_FIELDS + row_key
     for load in loads:

@@ -12,8 +12,8 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-# PostgreSQL ends a session whose machine no longer answers. Otherwise the session would keep its locks on keys, or the
-# leader's lock, for hours.
+# With these, PostgreSQL ends the session of a client machine that no longer answers. Otherwise such a session would
+# keep its locks on keys, or the leader's lock, for hours.
 _SESSION = {
     "timezone": "UTC",
     "jit": "off",
@@ -23,8 +23,8 @@ _SESSION = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "30s",
 }
-# For sessions that count. They read short stretches of nearly every VEN, and the statistics of today's partition are
-# always behind: BRIN and key look-ups are right whatever the planner believes, whole tables and sorted joins never are.
+# For sessions that count. They read short stretches of nearly every VEN, and the planner's statistics of today's
+# partition are always out of date: index look-ups (BRIN, key) are always right, whole scans and sorted joins never.
 COUNTING_PLANNER = {
     "work_mem": "64MB",
     "plan_cache_mode": "force_custom_plan",
@@ -32,14 +32,15 @@ COUNTING_PLANNER = {
     "enable_mergejoin": "off",
     "enable_incremental_sort": "off",
 }
-# A statement that takes longer is given up: the server may be gone. A leap over hours of a large fleet takes long.
+# After this, a statement is given up, because the server may be gone. Counting many hours of a large fleet at once
+# takes minutes.
 _WRITE_SECONDS = 60
 _COUNT_SECONDS = 300
 _LOCK_TIMEOUT = {"lock_timeout": "5s"}
 
 
 async def writer_connection(settings: Database) -> Connection:
-    """For batches; raises one of db.UNREACHABLE, or a login error, as all of these do."""
+    """For batches. This and the other three raise one of db.UNREACHABLE, or a login error."""
     return await db.connect(
         settings,
         application="ecs-ingest",
@@ -59,7 +60,7 @@ async def leader_connection(settings: Database) -> Connection:
 
 
 async def rebuild_connection(settings: Database) -> Connection:
-    """For `ecs-backend rollup --rebuild`, which waits for the leader's steps: a lock may take as long as a rollup."""
+    """For `ecs-backend rollup --rebuild`. It has no lock_timeout, because it waits for the leader's steps."""
     return await db.connect(
         settings,
         application="ecs-rebuild",
@@ -69,15 +70,15 @@ async def rebuild_connection(settings: Database) -> Connection:
 
 
 async def probe_connection(settings: Database) -> Connection:
-    """For asking whether the database answers."""
+    """For short questions: whether the database answers, what an MQTT session is subscribed to, doctor's checks."""
     return await db.connect(settings, application="ecs-ingest-probe", server_settings=_SESSION)
 
 
 def leave_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """The loop's handler for errors that nobody took: those of lost connections are not worth a traceback.
+    """The event loop's handler for unhandled errors: logs those of lost connections without a traceback.
 
-    When a connection breaks while asyncpg 0.32 gives up what it was doing, a future of it stays behind with nobody
-    waiting. Whoever used the connection has the error already.
+    When a connection breaks while asyncpg 0.32 cancels a statement, one of its futures stays behind, and nothing awaits
+    that future. The code that used the connection has the error already.
     """
     lost = isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError)
     if lost and not isinstance(context.get("future", context), asyncio.Task | dict):

@@ -9,11 +9,11 @@ from shared.errors import EcsError
 
 
 class StaleMemoryError(EcsError):
-    """What this process remembers of the database is no longer true: somebody else changed it."""
+    """What this process remembers of the database is no longer true, because another program changed the database."""
 
 
 class RefusesEverythingError(EcsError):
-    """The database refuses every message, also one that nothing is wrong with."""
+    """The database refuses every message, even a known good one."""
 
     def __init__(self, refusal: Exception) -> None:
         super().__init__(
@@ -26,22 +26,22 @@ class Fault(Enum):
     """What to do about an error."""
 
     WAIT = auto()  # the database is away, full, read-only, locked or not migrated: keep the batch, try later
-    AGAIN = auto()  # chance, or memory that is stale: try at once
-    PARTITION = auto()  # a partition is missing: make it, try at once
-    STORED_BEFORE = auto()  # some readings are stored already: leave them out
-    ROW = auto()  # one message causes it, unless the database refuses every message: find it
+    AGAIN = auto()  # a deadlock or the like, or stale memory: try again at once
+    PARTITION = auto()  # a partition is missing: make it, try again at once
+    STORED_BEFORE = auto()  # some readings are stored already: leave them out, try again at once
+    ROW = auto()  # one message causes it (unless the database refuses every message): find that message
 
 
 _OF_THE_ROW = ("22", "54")
 
 
 def classify(error: BaseException) -> Fault:
-    """The Fault of an error that a write raised. Unknown errors mean WAIT: waiting loses nothing."""
+    """The Fault of an error that a write raised. Unknown errors mean WAIT, because waiting loses nothing."""
     match error:
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | StaleMemoryError():
             return Fault.AGAIN
         case asyncpg.CheckViolationError():
-            # A missing partition has the same SQLSTATE as a broken check, but names no constraint.
+            # PostgreSQL reports a missing partition with the SQLSTATE of a violated CHECK, but names no constraint.
             return Fault.ROW if error.constraint_name else Fault.PARTITION
         case asyncpg.UniqueViolationError():
             table = error.table_name or ""
@@ -49,17 +49,17 @@ def classify(error: BaseException) -> Fault:
         case asyncpg.PostgresError() if (error.sqlstate or "")[:2] in _OF_THE_ROW:
             return Fault.ROW
         case asyncpg.InterfaceError() if isinstance(error, ValueError):
-            # asyncpg itself could not encode a value.
+            # Raised by asyncpg when it cannot encode a value.
             return Fault.ROW
         case _:
             return Fault.WAIT
 
 
 def blame(error: BaseException) -> str:
-    """Why the database refuses one message, for its dead letter; none of the database's own text, which may
+    """Why the database refuses one message, for its dead letter. The database's own text is left out, because it may
     repeat the whole row."""
     if isinstance(error, RecursionError):
-        # It was just decodable where the stack was less deep.
+        # The message could be decoded where the stack was less deep, but not here.
         return "the message is nested too deeply"
     constraint = getattr(error, "constraint_name", None)
     if constraint:
@@ -71,7 +71,7 @@ def blame(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Why ingest waits, in words for the log and /health; no text of the database's own."""
+    """Why ingest waits for the database, in words for the log and /health, without the database's own text."""
     if isinstance(error, EcsError):
         return str(error)
     return meaning(error) or f"the database reports {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""Asks the database once a second whether it answers, whatever the writer and the leader are doing."""
+"""Asks the database once a second whether it answers, independently of the writer and the leader."""
 
 import asyncio
 

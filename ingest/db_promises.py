@@ -1,4 +1,4 @@
-"""What the promises of ingest need of the database's settings."""
+"""Checks the settings and the clock of the database that the promises of ingest depend on."""
 
 import time
 from collections.abc import Iterator
@@ -8,12 +8,13 @@ from shared.db import Connection
 from shared.sql import load_blocks
 
 _SQL = load_blocks(Path(__file__).with_name("db_promises.sql"))
-# Counting follows the database's clock, and dead letters ingest's: beyond this, recent readings may be refused.
+# Counting goes by the database's clock, and bounds of timestamps by ingest's. If the clocks differ by more, ingest may
+# refuse recent readings.
 _CLOCK_SECONDS = 2.0
 
 
 async def doubts(connection: Connection) -> list[str]:
-    """Why what is committed there may not last, or not be right; empty: no reason. Raises what asyncpg raises."""
+    """Why committed data may be lost, refused or counted late; empty if all is well. Raises what asyncpg raises."""
     asked = time.time()
     row = await connection.fetchrow(_SQL["promises"])
     answered = time.time()

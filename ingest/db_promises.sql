@@ -1,7 +1,7 @@
--- What the promises need of the database's settings.
+-- The settings and the clock of the database that the promises depend on.
 
 -- name: promises
--- -> whether a commit survives a crash, whether it may write, and its clock in s since 1970
+-- -> whether a commit survives a crash, whether the session may write, and the server's clock in s since 1970
 SELECT current_setting('fsync') AS fsync,
        current_setting('synchronous_commit') AS synchronous_commit,
        current_setting('transaction_read_only') AS read_only,

@@ -1,4 +1,4 @@
-"""What ingest waits for: /health, the gauges and the log depend on it."""
+"""The state of the broker and the database as ingest sees them, which /health, the gauges and the log show."""
 
 import time
 from collections.abc import Callable
@@ -26,8 +26,8 @@ _LEADERS = (Asker.LEADER, Asker.LOADS_LEADER)
 
 
 class DatabaseHealth:
-    """Whether the database is usable. The writer, the probe and the leaders report to it; it logs each change once,
-    and at its end how long it lasted. `in_hand`: how many messages wait, for that line."""
+    """Whether the database is usable. The writer, the probe and the leaders report here; each change is logged once,
+    and the end of an outage with its length. `in_hand`: how many messages wait, for the line that logs the end."""
 
     def __init__(self, troubles: dict[Asker, str] | None = None) -> None:
         self._troubles = {Asker.WRITER: "not yet connected"} if troubles is None else troubles
@@ -38,11 +38,11 @@ class DatabaseHealth:
 
     @property
     def problem(self) -> str | None:
-        """Why no batch can be stored now; None: it can. What only a leader cannot do does not stop batches."""
+        """Why no batch can be stored now; None: batches can be stored. Troubles of the leaders do not stop batches."""
         return self._troubles.get(Asker.WRITER) or self._troubles.get(Asker.PROBE)
 
     def failed(self, asker: Asker, error: BaseException) -> None:
-        """`asker` could not do its work because of `error`."""
+        """Note that `asker` could not do its work because of `error`."""
         why, kind = explain(error), type(error).__name__
         if asker in _LEADERS:
             if why not in self._troubles.values():
@@ -54,7 +54,8 @@ class DatabaseHealth:
         self._troubles[asker] = why
 
     def worked(self, asker: Asker) -> None:
-        """`asker` got an answer. The writer's is newer than the probe's last question, so it counts for both."""
+        """Note that `asker` got an answer. The writer's answer is newer than the probe's last one, so it counts for
+        both."""
         was = self.problem
         self._troubles.pop(asker, None)
         if asker is Asker.WRITER:
@@ -78,7 +79,8 @@ def _since(moment: float | None) -> float:
 
 @dataclass
 class State:
-    """What ingest waits for (None: nothing), its figures, and what its servers do not keep though they work."""
+    """Shared by the parts of ingest. `waiting_for_broker`: why messages do not come (None: they come); `doubts`: by
+    server, the promises that it does not keep although it works."""
 
     waiting_for_broker: str | None = "not yet connected"
     database: DatabaseHealth = field(default_factory=DatabaseHealth)
@@ -90,17 +92,17 @@ class State:
         self.metrics.mqtt_connected.set_function(lambda: "broker" not in self.problems())
 
     def problems(self) -> dict[str, str]:
-        """What ingest waits for, by server; empty when all is well."""
+        """By server ("broker", "database"), why ingest waits for it; empty when all is well."""
         both = {"broker": self.waiting_for_broker, "database": self.database.problem}
         return {server: why for server, why in both.items() if why is not None}
 
     def count(self, outcomes: dict[Outcome, int]) -> None:
-        """Note the outcomes of messages, once they are final."""
+        """Count the outcomes of messages whose batch is committed."""
         for outcome, messages in outcomes.items():
             self.metrics.outcomes[outcome].inc(messages)
 
     def doubt(self, server: str, why: list[str]) -> None:
-        """Note why `server` may not keep what ingest promises, and log what is new; an empty list: all is well."""
+        """Note why `server` may not keep what ingest promises, and log each new reason; an empty list: it keeps all."""
         for each in why:
             if each not in self.doubts.get(server, []):
                 log.warning("promise_in_doubt", server=server, why=each)

@@ -24,8 +24,8 @@ class Server(uvicorn.Server):
 
 
 def create_app(state: State) -> Starlette:
-    """The app: 200 on /health while ingest receives and stores, 503 with what it waits for; /metrics. `warnings`: what
-    the servers do not keep though they work."""
+    """The app. /health: 200 while ingest receives and stores, else 503 with the server that ingest waits for and why;
+    `warnings` names promises that a working server does not keep. /metrics: the families of metrics.py."""
 
     async def health(_: Request) -> Response:
         waiting = state.problems()

@@ -1,4 +1,4 @@
-"""`ecs-backend leave`: ends the session of an ingest process that will not come back, after writing what it holds."""
+"""`ecs-backend leave`: writes what the broker holds for an ingest process that will not come back; ends its session."""
 
 import argparse
 import sys
@@ -21,7 +21,8 @@ _CONNECT_SECONDS = 30.0
 
 
 def main() -> int:
-    """Take over the session, write what it holds, end it; 0, 1 when that cannot be done, 2 for wrong settings."""
+    """Take over the session, write what the broker holds for it, end it. Exit code: 0; 1 when that cannot be done; 2
+    for wrong usage or settings."""
     parser = argparse.ArgumentParser(prog="ecs-backend leave", description=__doc__)
     parser.add_argument("--client-id", help="of the process that is gone (default: MQTT_CLIENT_ID)")
     options = parser.parse_args()

@@ -1,13 +1,13 @@
-"""How ingest's log reads on a terminal: a line a second of figures, and sentences that say what to do."""
+"""How ingest's log reads on a terminal: a row of figures every second, and sentences that say what to do."""
 
 from collections.abc import Callable
 
-from shared.terminal import BAD, DIM, PLAIN, WARN, Cell, Column, Fields, Lines, duration, number
+from shared.terminal import BAD, DIM, PLAIN, WARN, Cell, Column, Fields, Lines, counted, duration, number
 
-# A figure is yellow from the first on, red from the second: s of waiting, of lag, of the counting's lag.
+# From the first figure on, a cell is yellow, from the second on red; in s.
 _OLDEST_SECONDS, _BEHIND_SECONDS, _ROLLUP_SECONDS = (5.0, 60.0), (60.0, 900.0), (120.0, 900.0)
 
-# What to do where the reason does not say it itself.
+# What to do, for reasons that do not say it themselves.
 _REMEDIES = {
     "the database's disk is full": "make space on it",
     "the database is read-only": "end what made it so, or point DB_HOST to the primary",
@@ -19,7 +19,7 @@ _REMEDIES = {
 
 
 def _count(key: str, style: str = PLAIN) -> Callable[[Fields, int], Cell]:
-    """A figure; coloured once it is not 0."""
+    """A figure, coloured unless it is 0."""
     return lambda record, room: Cell(number(record.get(key), room), style if record.get(key) else DIM)
 
 
@@ -68,8 +68,8 @@ def _waiting(record: Fields) -> str:
 def _ready(record: Fields) -> str:
     if not record["seconds"]:
         return "database connected"
-    waited = record["messages"]
-    return f"database back after {_long(record['seconds'])}; {waited:,} messages in hand waited, others in the broker"
+    waited = counted(record["messages"], "message")
+    return f"database back after {_long(record['seconds'])}; {waited} in hand waited, others in the broker"
 
 
 def _subscribed(record: Fields) -> str:
@@ -79,12 +79,14 @@ def _subscribed(record: Fields) -> str:
     return f"broker back after {_long(record['seconds'])}; subscribed to {filters} as {record['client_id']}"
 
 
-def _of_one(what: str, then: str) -> Callable[[Fields], str]:
-    """How many messages, and of one of them where it came from and why."""
+def _of_one(one: str, several: str, then: str) -> Callable[[Fields], str]:
+    """How many messages there were, and the reason, VEN and topic of one. `one`, `several`: the predicate of each."""
 
     def sentence(record: Fields) -> str:
+        messages = record["messages"]
+        what = f"{counted(messages, 'message')} {one if messages == 1 else several}"
         ven = f"VEN {record['ven']}, " if record.get("ven") else ""
-        return f"{record['messages']:,} messages {what}: {record['reason']} ({ven}topic {record['topic']}). {then}"
+        return f"{what}: {record['reason']} ({ven}topic {record['topic']}). {then}"
 
     return sentence
 
@@ -110,17 +112,17 @@ LINES = Lines(
     sentences={
         "started": lambda r: f"started; http://{r['host']}:{r['port']}/health and /metrics",
         "idle": lambda r: (
-            f"all is well: nothing came for {_long(r['seconds'])}; {r['online']:,} VENs online, counted up to "
-            f"{duration(r['rollup_s'])} ago; since start {r['dead_lettered']:,} dead, {r['flawed']:,} flawed, "
-            f"{r['conflict']:,} conflicts"
+            f"all is well: nothing came for {_long(r['seconds'])}; {counted(r['online'], 'VEN')} online, counted up to "
+            f"{duration(r['rollup_s'])} ago; since start {counted(r['dead_lettered'], 'dead letter')}, "
+            f"{r['flawed']:,} flawed, {counted(r['conflict'], 'conflict')}"
         ),
         "waiting_for_database": _waiting,
         "database_ready": _ready,
         "caught_up": lambda r: (
-            f"caught up: {r['messages']:,} messages that waited took {_long(r['seconds'])}"
+            f"caught up: {counted(r['messages'], 'message')} that waited took {_long(r['seconds'])}"
         ),
         "leader_waits": lambda r: (
-            f"NOT COUNTING: {r['why']}. Messages are stored; history lags until this is over."
+            f"NOT COUNTING: {r['why']}. Messages are stored; histories lag until this is over."
         ),
         "leader_ready": lambda r: (
             f"counting goes on after {_long(r['seconds'])}; what was missed is counted now"
@@ -143,26 +145,33 @@ LINES = Lines(
         "weak_password": lambda r: f"{r['setting']} is easy to guess: choose another (`make secrets` does).",
         "promise_in_doubt": lambda r: f"NOT SAFE: {r['why']}. See `ecs-backend doctor`.",
         "broker_dropped": lambda r: (
-            f"MESSAGES LOST: the broker dropped {r['messages']:,}, its queues are full: raise its limit of queued "
-            "messages. See `ecs-backend doctor`."
+            f"MESSAGES LOST: the broker dropped {counted(r['messages'], 'message')}, because its queues are full: "
+            "raise its limit of queued messages. See `ecs-backend doctor`."
         ),
         "session_lost": lambda r: (
-            f"SESSION LOST: the broker forgot the session of {r['client_id']}, and what it held for it. Does it keep "
-            "sessions over a restart (persistence), and MQTT_SESSION_EXPIRY long?"
+            f"SESSION LOST: the broker forgot the session of {r['client_id']}, and the messages in it. Does the broker "
+            "keep sessions over a restart (persistence), and for MQTT_SESSION_EXPIRY?"
         ),
         "awaiting_redelivery": lambda r: (
-            f"{r['messages']:,} messages in hand are dropped: the broker sends them again"
+            f"dropped {counted(r['messages'], 'message')} in hand, because the broker sends "
+            f"{'it' if r['messages'] == 1 else 'them'} again"
         ),
-        "dead_letters": _of_one("could not be stored", "See `ecs-backend dead-letters list`."),
-        "flawed": _of_one("are stored without a part", "See `ecs-backend status`."),
-        "conflicts": _of_one("differ from what is stored", "See `ecs-backend status`."),
+        "dead_letters": _of_one(
+            "could not be stored", "could not be stored", "See `ecs-backend dead-letters list`."
+        ),
+        "flawed": _of_one(
+            "is stored without a part", "are stored without a part", "See `ecs-backend status`."
+        ),
+        "conflicts": _of_one(
+            "differs from what is stored", "differ from what is stored", "See `ecs-backend status`."
+        ),
         "dropped_dead_letters": lambda r: (
-            f"{r['rows']:,} dead letters deleted, the oldest: they took more than {r['kept_bytes'] >> 20:,} MiB. "
-            "Something sends nothing else: `ecs-backend dead-letters list`."
+            f"deleted the oldest {counted(r['rows'], 'dead letter')}: all of them took more than "
+            f"{r['kept_bytes'] >> 20:,} MiB. See `ecs-backend dead-letters list` for who sends so many."
         ),
         "leading": lambda r: f"this process leads now: {r['job']}",
-        "stopping": lambda r: f"stopping; {r['waiting']:,} messages in hand are written first",
-        "stopped": lambda r: f"stopped; {r['unwritten']:,} messages stay with the broker",
+        "stopping": lambda r: f"stopping; writes {counted(r['waiting'], 'message')} in hand first",
+        "stopped": lambda r: f"stopped; left {counted(r['unwritten'], 'message')} with the broker",
     },
     good=frozenset({"database_ready", "caught_up", "leader_ready", "writers_done", "subscribed"}),
 )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(Enum):
-    """What came of a message; every message received gets exactly one."""
+    """What became of a message; every message received gets exactly one."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -20,10 +20,11 @@ class Outcome(Enum):
 class Reading:
     """A decoded telemetry message: the VEN's panel at `ts`, and its rows, ready for COPY.
 
-    `lists_loads`: whether it lists loads; `complete`: whether none was left out, so that the list says which loads
-    the VEN has; `description`: a hash of all that it says of them but their power, None without any. `loads` are
-    kept only where the payload cannot be decoded again in the plain way (None otherwise): they are in `samples`.
-    `flaws`: what was left out of the message, and why.
+    `lists_loads`: whether the message has a list of loads.
+    `complete`: whether no load was left out of that list, so that it says which loads the VEN has.
+    `description`: a hash of what the list says of each load, except the powers; None without a load.
+    `loads`: kept only if the payload cannot be decoded again in the plain way, else None; `samples` has them too.
+    `flaws`: which parts of the message were left out, and why.
     """
 
     __slots__ = (
@@ -62,7 +63,7 @@ class Reading:
 
 
 class Snapshot:
-    """A decoded load snapshot: what the VEN knew of its loads at `ts`. `flaws`: as of a Reading."""
+    """A decoded load snapshot: what the VEN knew of its loads at `ts`. `flaws`: see Reading."""
 
     __slots__ = ("flaws", "loads", "ts", "ven_id")
 
@@ -74,8 +75,8 @@ class Snapshot:
 
 
 class StatusReport:
-    """A decoded status. `ts` is None when the message gave no time: then its arrival counts. `details`: JSON,
-    or None without any. `offline`: whether it means that the VEN is offline. `flaws`: as of a Reading."""
+    """A decoded status. `ts`: None when the message gave no time; then its arrival counts. `details`: JSON, or None.
+    `offline`: whether the status means that the VEN is offline. `flaws`: see Reading."""
 
     __slots__ = ("details", "flaws", "offline", "status", "ts", "ven_id")
 
@@ -89,7 +90,7 @@ class StatusReport:
 
 
 class DeadLetter:
-    """A message that cannot be stored, and why, in words for a person. `ven_id`: whose it is, if that is known."""
+    """A message that cannot be stored, and why, in words for a person. `ven_id`: its VEN; None: unknown."""
 
     __slots__ = ("error", "ven_id")
 
@@ -99,7 +100,7 @@ class DeadLetter:
 
 
 class Ignored:
-    """A message that asks for nothing, and why."""
+    """A message that needs no action, and why."""
 
     __slots__ = ("reason",)
 
@@ -108,14 +109,14 @@ class Ignored:
 
 
 class Piece(NamedTuple):
-    """One object of a message that is an array of them: its JSON, and what it turned out to be."""
+    """One object of a message that is an array: its JSON, and its decoded content."""
 
     payload: bytes
     content: "Reading | Snapshot | StatusReport | DeadLetter"
 
 
 class Several:
-    """A message that is an array: each of its objects is handled as if it had come by itself."""
+    """A message that is an array: each of its objects is handled as a message of its own."""
 
     __slots__ = ("pieces",)
 
@@ -127,12 +128,12 @@ Content = Reading | Snapshot | StatusReport | DeadLetter | Ignored
 
 
 class Message:
-    """A message as the broker delivered it, with what it turned out to be.
+    """A message as the broker delivered it, with its decoded content.
 
-    `generation` numbers the connection it came over: a packet id (`mid`) means nothing on another.
-    `retain`: the broker kept it, and sends it because the subscription is new; who knows when it was published.
-    `payload` may be cut short when the message is too large to store; `size` is what it was.
-    `parts`: of a message that is an array, a message for each object in it, delivered as the whole was.
+    `generation` numbers the connection that delivered it: a packet id (`mid`) means nothing on another connection.
+    `retain`: the broker kept the message and sends it because the subscription is new; its publishing time is unknown.
+    `payload` may be cut short when the message is too large to store; `size` is its length before that, in bytes.
+    `parts`: if the message is an array, one message for each object in it, with the array's delivery data.
     """
 
     __slots__ = (
@@ -174,7 +175,7 @@ class Message:
         self.parts: Sequence[Message] = ()
 
     def take(self, decoded: "Content | Several") -> None:
-        """Note what the message turned out to be."""
+        """Keep the decoded content."""
         if isinstance(decoded, Several):
             self.parts = [self._part(piece) for piece in decoded.pieces]
         else:
@@ -196,8 +197,8 @@ class Message:
 
     @property
     def weight(self) -> int:
-        """About how many bytes it holds on to, once decoded: of a reading also its rows, of others the texts in it.
-        A character takes up to four."""
+        """About how many bytes of memory the decoded message takes: payload, topic (up to 4 bytes a character), and
+        the rows of a reading or the texts of another content."""
         content = self.content
         held = len(self.payload) + 4 * len(self.topic)
         if self.parts:
@@ -213,5 +214,5 @@ def singly(batch: Iterable[Message]) -> list[Message]:
 
 
 def ven_of(content: Content) -> str | None:
-    """Whose message it is, if that is known."""
+    """The VEN that sent the message; None if that is unknown."""
     return None if isinstance(content, Ignored) else content.ven_id

@@ -1,8 +1,8 @@
-"""The Prometheus families of ingest: what each counts is the help text beside its name.
+"""The Prometheus families of ingest. The help text beside each name says what it counts.
 
 Every message is accounted for: received - returned = stored + duplicate + dead_lettered + ignored + unacked, at any
-moment. `received` counts on arrival and `unacked` what is held; neither is computed from the outcomes, so a message
-that is lost on its way breaks the equation.
+moment. `received` counts messages as they arrive, and `unacked` those in memory; neither is computed from the
+outcomes, so a message that is lost on its way breaks the equation.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from ingest.message import Outcome
 from shared.clocks import clock_fault
 
-# So many VENs are named whose clock is off, those that are furthest off.
+# At most so many VENs get a series of their own: those whose clocks are furthest off.
 _NAMED_VENS = 20
 
 
@@ -31,7 +31,7 @@ class Metrics:
         self._of_counting(partial(Gauge, registry=self.registry))
 
     def _of_messages(self, counter: Callable[[str, str], Counter]) -> None:
-        """What came, and what became of it."""
+        """Messages that came, and their outcomes."""
         self.received = counter("ecs_ingest_received", "Messages that arrived")
         self.returned = counter(
             "ecs_ingest_returned", "Messages given back to the broker, which sends them again"
@@ -41,7 +41,7 @@ class Metrics:
             Outcome.DUPLICATE: counter("ecs_ingest_duplicate", "Messages already stored"),
             Outcome.DEAD_LETTERED: counter("ecs_ingest_dead_lettered", "Messages that cannot be stored"),
             Outcome.IGNORED: counter(
-                "ecs_ingest_ignored", "Messages that ask for nothing: empty, or of a filter from before"
+                "ecs_ingest_ignored", "Messages that need no action: empty, or of a filter no longer set"
             ),
         }
         self.flawed = counter(
@@ -69,9 +69,9 @@ class Metrics:
         )
 
     def _of_connections(self, gauge: Callable[[str, str], Gauge]) -> None:
-        """What is in hand, and whether it can go on."""
+        """Messages in hand, and whether the broker and the database can be used."""
         self.unacked = gauge("ecs_ingest_unacked", "Messages received and not yet acknowledged")
-        self.oldest = gauge("ecs_ingest_oldest_unacked_seconds", "Age of the oldest of them")
+        self.oldest = gauge("ecs_ingest_oldest_unacked_seconds", "Age of the oldest unacknowledged message")
         self.database_up = gauge("ecs_ingest_database_up", "1 while the database takes batches")
         self.mqtt_connected = gauge("ecs_ingest_mqtt_connected", "1 while subscribed at the broker")
         self.broker_dropped = gauge(
@@ -80,7 +80,7 @@ class Metrics:
         )
 
     def _of_counting(self, gauge: Callable[[str, str], Gauge]) -> None:
-        """What the leader does, and the fleet as it is."""
+        """How far the leader has counted, and the state of the fleet."""
         self.rollup_lag = gauge("ecs_rollup_lag_seconds", "How far the watermark is behind the clock")
         self.loads_lag = gauge(
             "ecs_rollup_loads_lag_seconds", "How far the watermark of loads is behind the clock"
@@ -92,29 +92,29 @@ class Metrics:
         self.vens_online = gauge("ecs_vens_online", "VENs with a sign of life within VEN_OFFLINE_AFTER")
         self.tick_seconds = Histogram(
             "ecs_rollup_tick_seconds",
-            "Time to count what came since the last turn",
+            "Time of one counting step of the leader",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             registry=self.registry,
         )
 
     def name_clocks(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Show the VENs that `off` gives with how far, in s, their clocks are behind."""
+        """Show the VENs that `off` gives, each with how many s its clock is behind (negative: ahead)."""
         self.registry.register(_Clocks(off))
 
 
 def value(metric: Counter | Gauge) -> float:
-    """The figure that a counter or gauge without labels shows now."""
+    """The present value of a counter or gauge without labels."""
     return next(iter(metric.collect())).samples[0].value
 
 
 class _Clocks(Collector):
-    """Made anew for each look, so that a VEN whose clock is right again is named no more."""
+    """Makes its families anew for each scrape, so that a VEN whose clock is right again has no series."""
 
     def __init__(self, off: Callable[[], Iterable[tuple[str, float]]]) -> None:
         self._off = off
 
     def collect(self) -> Iterator[Metric]:
-        """The families of this collector."""
+        """The two families, as of now."""
         off = list(self._off())
         yield GaugeMetricFamily(
             "ecs_ingest_clocks_off", "VENs whose clock is off by a minute or more", value=len(off)

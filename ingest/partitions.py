@@ -12,7 +12,7 @@ DAY_US = 86_400_000_000
 
 
 class TooOldError(Exception):
-    """Readings from before `raw_from` (µs since the epoch): their days are counted and dropped."""
+    """Readings are older than `raw_from` (µs since the epoch): the partitions of their days are counted and dropped."""
 
     def __init__(self, raw_from: int) -> None:
         super().__init__(raw_from)
@@ -26,11 +26,11 @@ class Partitions:
         self._made: set[int] = set()
 
     def forget(self) -> None:
-        """Ask the database again: another process may have dropped partitions."""
+        """Forget which days have partitions, because another process may have dropped some."""
         self._made.clear()
 
     async def ensure(self, connection: Connection, times: Iterable[int]) -> None:
-        """Make the partitions of every day among `times` (µs since the epoch), outside a transaction.
+        """Make the missing partitions of the days of `times` (µs since the epoch), outside a transaction.
 
         Raises TooOldError for a day whose raw rows are no longer taken.
         """

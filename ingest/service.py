@@ -1,4 +1,4 @@
-"""The daemon: everything wired together, run until told to stop, stopped without losing anything."""
+"""The daemon: wires the parts together, runs them until told to stop, and stops without losing a message."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-# A stop takes at most 10 s: the broker keeps what is not written by then.
+# A stop takes at most 10 s. The broker keeps the messages that are not written by then.
 _DRAIN_SECONDS = 6.0
 _DISCONNECT_SECONDS = 1.5
 _REPORT_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
-# When leaving: the broker sends what it holds at once, and more as it is acknowledged.
+# `leave` ends when nothing has come for 4 looks: the broker sends what it holds at once, and more after each PUBACK.
 _LOOK_SECONDS, _QUIET_LOOKS = 0.5, 4
 
 
 class Service:
-    """One ingest process; `leaving`: one that takes its session out of the broker's books."""
+    """One ingest process. `leaving`: it unsubscribes, writes what the broker holds, and ends its session."""
 
     def __init__(self, settings: Settings, *, leaving: bool = False) -> None:
         topics = TopicMap(settings.mqtt)
@@ -88,13 +88,14 @@ class Service:
 
     @property
     def waits_for(self) -> str:
-        """What it waits for, in words."""
+        """Which server the process waits for, and why, in words."""
         return "; ".join(f"{server}: {why}" for server, why in self._state.problems().items()) or "the broker"
 
     async def leave(self, connect_seconds: float) -> int:
-        """Unsubscribe, write all that the broker holds for the session, end it; returns how many messages these were.
+        """Unsubscribe, write the messages that the broker holds for the session, and end the session.
 
-        Raises TimeoutError when the broker or the database cannot be reached in time.
+        Returns how many messages were written. Raises TimeoutError when the broker or the database cannot be reached
+        within `connect_seconds`.
         """
         async with asyncio.TaskGroup() as tasks:
             subscriber = tasks.create_task(self._subscriber.run(), name="subscriber")
@@ -114,7 +115,7 @@ class Service:
         return self._state.metrics.registry.get_sample_value("ecs_ingest_received_total") or 0.0
 
     async def _until_quiet(self) -> None:
-        """Until nothing has come for a while and everything is acknowledged."""
+        """Wait until nothing has come for 2 s and every message is acknowledged."""
         seen, quiet = -1.0, 0
         while quiet < _QUIET_LOOKS:
             await asyncio.sleep(_LOOK_SECONDS)
@@ -128,7 +129,7 @@ class Service:
         self._inbox.close()
         await asyncio.wait([writer], timeout=_DRAIN_SECONDS)
         if not writer.done():
-            # A query may take longer than the time that is left, so the connections end now.
+            # A query could take longer than the time that is left, so end the connections now.
             self._writer.drop()
             writer.cancel()
             await _within(_DISCONNECT_SECONDS, writer)
@@ -142,12 +143,13 @@ class Service:
         except DecodeError as exc:
             message.content = DeadLetter(str(exc), exc.ven_id)
         except Exception:
+            # A bug of the decoder must not end the connection: the message becomes a dead letter, and the log has why.
             log.exception("decoding_failed", topic=message.topic)
             message.content = DeadLetter("decoding failed: the log of ingest says why, at decoding_failed")
         self._inbox.put(message)
 
     def _forget_unacked(self, session_present: bool) -> None:
-        """If the broker kept the session, it sends again what was not acknowledged: drop what waits. Else keep it."""
+        """If the broker kept the session, it sends the unacknowledged messages again: drop those that wait here."""
         if session_present:
             dropped = self._inbox.drop(lambda message: message.qos > 0)
             if dropped:
@@ -160,16 +162,16 @@ class Service:
             self._say_flushes()
 
     def _unacked(self) -> int:
-        """Messages that arrived and are not acknowledged."""
+        """How many messages arrived and are not yet acknowledged."""
         return len(self._writer) + len(self._inbox)
 
     def _oldest_seconds(self) -> float:
-        """Age of the oldest of them; 0 without any."""
+        """Age of the oldest unacknowledged message in s; 0 if there is none."""
         received_at = self._writer.oldest_received_at or self._inbox.oldest_received_at
         return 0.0 if received_at is None else max(0.0, time.time() - received_at / 1e6)
 
     def _say_flushes(self) -> None:
-        """One line for what was written; a minute without any, and without trouble: one that says so."""
+        """Log a `flush` if anything was written; an `idle` after a minute in which nothing was and all is well."""
         flushes, self._writer.flushes = self._writer.flushes, FlushSummary()
         away = bool(self._state.problems())
         if flushes.batches:
@@ -188,7 +190,7 @@ class Service:
             log.info("caught_up", messages=worked_off[0], seconds=round(worked_off[1], 1))
 
     def _standing(self) -> dict[str, object]:
-        """How things stand now, for the log; the last three count since the start."""
+        """The present state, for the log; the last three fields count since the start of the process."""
         metrics = self._state.metrics
         return {
             "unacked": self._unacked(),

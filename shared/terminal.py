@@ -1,4 +1,4 @@
-"""The log as a person reads it on a terminal: a line a record, and a table of the figures that come every second."""
+"""The log on a terminal: a sentence for each record, and a table of the figures that come every second."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 Fields = Mapping[str, Any]
 
 PLAIN, DIM, GOOD, WARN, BAD = "", "2", "32", "1;33", "1;31"
-# From here on there is room for whole numbers and longer heads.
+# From this width on, columns have whole numbers and longer heads.
 WIDE_COLUMNS = 120
 _ROWS_A_HEAD = 20
 _OF_LEVEL = {"warning": WARN, "error": BAD, "critical": BAD}
@@ -20,7 +20,7 @@ _UNBOUNDED = 10_000
 
 
 class Cell(NamedTuple):
-    """What stands in a table: the text, and its style."""
+    """One cell of a table: the text, and its style."""
 
     text: str
     style: str = PLAIN
@@ -28,8 +28,8 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table. `narrow` and `wide`: its head and its width on either kind of terminal; `cell` is told the
-    record and how many characters there are."""
+    """A column of the table. `narrow`, `wide`: its head and its width on either kind of terminal. `cell` gets the
+    record and the number of characters that the text may have."""
 
     narrow: tuple[str, int]
     wide: tuple[str, int]
@@ -38,8 +38,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Lines:
-    """How a program's records read. `table`: the event that comes every second, as columns; `sentences`: other events;
-    `good`: those that end a trouble. Events in neither are shown with their fields."""
+    """How a program's records are shown. `table`: the event that is shown as a row of `columns`; `sentences`: events
+    that are shown as a sentence; `good`: those of them that end a trouble. Others are shown with their fields."""
 
     table: str = ""
     columns: Sequence[Column] = ()
@@ -48,7 +48,7 @@ class Lines:
 
 
 class Renderer:
-    """Turns records into text, as structlog's last processor. `width` is asked for each line: windows change."""
+    """Turns records into text; structlog's last processor. `width` is called for each line, since windows change."""
 
     def __init__(self, lines: Lines, width: Callable[[], int], *, colours: bool) -> None:
         self._lines = lines
@@ -64,7 +64,7 @@ class Renderer:
         return self._sentence(record)
 
     def _row(self, record: Fields) -> str:
-        """A line of the table, below its heads where these are due."""
+        """A row of the table; the first, and every 20th after it, below the heads of the columns."""
         width = self._width()
         wide = width >= WIDE_COLUMNS
         heads, cells, used = ["    time"], [self._styled(_clock(record), DIM)], 8
@@ -84,7 +84,7 @@ class Renderer:
         return row
 
     def _sentence(self, record: Fields) -> str:
-        """A line that stands out, and goes on below itself where it is longer than the terminal is wide."""
+        """A sentence, wrapped to the width of the terminal."""
         event = str(record["event"])
         begin = f"{_clock(record)} {record.get('service', ''):<7} "
         sentence = self._lines.sentences.get(event)
@@ -106,13 +106,13 @@ class Renderer:
 
 
 def to_stderr(lines: Lines) -> Renderer:
-    """A renderer for standard error as it is: as wide as the terminal; in colour on one, unless NO_COLOR is set."""
+    """A renderer for standard error: as wide as the terminal, and in colour on a terminal, unless NO_COLOR is set."""
     colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     return Renderer(lines, _stderr_width, colours=colours)
 
 
 def number(value: float | None, room: int) -> str:
-    """A whole number with thousands apart, or in thousands or millions where that is too long for `room`."""
+    """A whole number with commas; in thousands (k), millions (M) or more if that is longer than `room` characters."""
     if value is None:
         return "-"
     whole = f"{value:,.0f}"
@@ -123,6 +123,11 @@ def number(value: float | None, room: int) -> str:
             if len(text) <= room and value < 1000 * size:
                 return text
     return "many"[:room]
+
+
+def counted(figure: int, one: str) -> str:
+    """A figure with its noun: 0 messages, 1 message, 4,000 messages."""
+    return f"{figure:,} {one}" if figure == 1 else f"{figure:,} {one}s"
 
 
 def duration(seconds: float | None) -> str:
@@ -138,7 +143,7 @@ def duration(seconds: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Without control characters: a topic or a VEN's id must not steer the terminal."""
+    """`text` with control characters replaced, so that a topic or a VEN's id cannot steer the terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
@@ -150,7 +155,7 @@ def _stderr_width() -> int:
 
 
 def _clock(record: Fields) -> str:
-    """The time of day, of 2026-11-25T02:14:07.123456Z."""
+    """The time of day, cut out of 2026-11-25T02:14:07.123456Z."""
     return str(record.get("time", ""))[11:19]
 
 

@@ -1,6 +1,6 @@
-"""`ecs-backend dead-letters`: looks at messages that could not be stored, and stores them after all.
+"""`ecs-backend dead-letters`: shows messages that could not be stored, tries again to store them, deletes them.
 
-chosen: which of them the command line means
-shown: one of them for a person, with the defect pointed at
-retry: through today's decoder and writer; what is stored leaves the table
+chosen: selects the dead letters that the command line means
+shown: prints one for a person, and points at its defect
+retry: sends them through today's decoder and writer; those that are stored leave the table
 """

@@ -1,4 +1,4 @@
-"""`ecs-backend dead-letters`: messages that could not be stored: look at them, store them after all, delete them."""
+"""`ecs-backend dead-letters`: show messages that could not be stored, try again to store them, or delete them."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ Work = Callable[[Connection, Settings], Awaitable[None]]
 
 
 def main() -> int:
-    """Do what the command line says; 0, 1 when that cannot be done, 2 for wrong usage or settings."""
+    """Do what the command line says. Exit code: 0; 1 when that cannot be done; 2 for wrong usage or settings."""
     parser = _parser()
     options = parser.parse_args()
     chosen = Chosen(*(getattr(options, name, None) for name in ("reason", "ven", "since")))
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, chosen: Chosen) -> int:
-    # Of the broker only the topics matter here.
+    # The command needs MQTT_TOPIC_*, but no broker.
     settings = read({"MQTT_HOST": "none", **environment()})
     logs.configure(settings.log, "dead-letters", LINES)
     try:
@@ -152,7 +152,7 @@ async def _purge(connection: Connection, chosen: Chosen, *, dry_run: bool) -> No
 
 
 def _progress() -> Progress:
-    """On standard error, and gone when it is over; nothing in a pipe."""
+    """A progress bar on standard error, removed at the end; in a pipe, none."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 

@@ -1,4 +1,4 @@
--- What `ecs-backend dead-letters` asks. `{chosen}` is which rows it means.
+-- The statements of `ecs-backend dead-letters`. `{chosen}`: the condition for the rows that the command line means.
 
 -- name: chosen
 -- $1 text: part of the reason; $2 text: the VEN; $3 timestamptz: seen since; each may be null. A fragment.
@@ -11,7 +11,7 @@ AND ($3::timestamptz IS NULL OR received_at >= $3)
 SELECT count(*) AS letters, coalesce(max(id), 0) AS last FROM dead_letters WHERE {chosen}
 
 -- name: list
--- $1..$3: chosen; $4: how many at most -> those seen last
+-- $1..$3: chosen; $4: how many at most -> the latest
 SELECT id, received_at, times_seen, ven_id, topic, error
 FROM dead_letters
 WHERE {chosen}

@@ -1,5 +1,5 @@
-"""Dead letters through today's decoder and writer: what is stored leaves the table in the same transaction, so a retry
-that is killed has stored each of them once, or not at all."""
+"""Sends dead letters through today's decoder and writer. A message that is stored leaves the table in the same
+transaction, so a retry that is killed has stored each message once, or not at all."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,7 +31,8 @@ _STORED = (Outcome.STORED, Outcome.DUPLICATE)
 
 @dataclass
 class Result:
-    """What came of a retry. `stored` are in the tables now, `duplicate` were before; `left`: how many by reason."""
+    """The result of a retry: how many messages were `stored`, were stored before (`duplicate`), and stay (`left`, by
+    reason)."""
 
     stored: int = 0
     duplicate: int = 0
@@ -46,9 +47,8 @@ async def retry(
     dry_run: bool,
     progress: Callable[[int], None],
 ) -> Result:
-    """Try to store the chosen ones, or (`dry_run`) only to decode them. `progress` is told how many more are done.
-
-    One at a time; StartupError while another one runs.
+    """Try to store the chosen messages, or (`dry_run`) only decode them. `progress` is called with how many more are
+    done. Raises StartupError while another retry runs on this database.
     """
     if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", advisory_locks.DEAD_LETTERS):
         raise StartupError("another retry of dead letters runs on this database: wait for its end")
@@ -65,7 +65,8 @@ async def retry(
             else:
                 store.letters = letters
                 outcomes = await writer.write(lane, list(letters))
-                # An array of which the database refused a part is written in parts, which have no row of their own.
+                # If the database refused a part of an array, `writer` wrote the parts, which are not in `letters`: so
+                # the array's row is deleted here.
                 await connection.execute(SQL["delete"], _stored_arrays(letters, outcomes))
             _count(result, letters, outcomes)
             progress(len(rows))
@@ -75,14 +76,14 @@ async def retry(
 
 
 class _Store(Store):
-    """Writes messages that are `letters` (with their ids in the table), and takes those from it that are stored."""
+    """Writes dead letters, and deletes the rows of those that are stored. `letters`: the id of each message's row."""
 
     def __init__(self) -> None:
         super().__init__("dead-letters", Partitions(), shared=True)
         self.letters: dict[Message, int] = {}
 
     async def write(self, connection: Connection, batch: Sequence[Message]) -> Outcomes:
-        """As of every store; what still cannot be stored stays, with today's reason."""
+        """Write a batch as every Store does. Messages that still cannot be stored stay, with today's reason."""
         usable = [m for m in batch if not _is_dead(m)]
         try:
             async with connection.transaction():
@@ -92,7 +93,7 @@ class _Store(Store):
                 await connection.execute(SQL["delete"], gone)
                 await self._explain(connection, [m for m in batch if m not in of_each])
         except BaseException:
-            # What it learnt is rolled back.
+            # The transaction is rolled back, so what the store remembers of it is wrong.
             self.forget()
             raise
         return [of_each.get(message, Outcome.DEAD_LETTERED) for message in batch]
@@ -108,7 +109,7 @@ class _Store(Store):
 
 
 def _message(row: asyncpg.Record, decoder: Decoder) -> Message:
-    """A dead letter as a message: as a retained one, of which nobody knows when it was published."""
+    """A dead letter as a message; retained, because its publishing time is unknown."""
     topic, payload, received_at = row["topic"], row["payload"], row["received_at"]
     message = Message(
         topic, payload, qos=0, mid=0, dup=False, retain=True, generation=0, received_at=received_at

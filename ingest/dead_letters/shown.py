@@ -1,4 +1,4 @@
-"""The payload of a dead letter for a person, with the defect pointed at."""
+"""Shows the payload of a dead letter to a person, and points at its defect."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 from ingest.receive.payloads import SPELLINGS
 from shared.terminal import printable
 
-# What a reason begins with: the field that is wrong, perhaps one within a list.
+# The field at the start of a reason, such as usedPowerKw or loads[2].name.
 _FIELD = re.compile(r"(\w+)(?:\[(\d+)\])?(?:\.(\w+))?(?= |$)")
 _CHARACTER = re.compile(
     r"character (\d+) does not belong|breaks off after (\d+) characters|byte (\d+) is wrong"
@@ -17,7 +17,7 @@ _POINTER = "  <-- "
 
 
 def pointed_at(payload: bytes, error: str) -> str:
-    """The payload, one field a line where it is JSON, and `error` beside the place that it speaks of."""
+    """The payload, one field a line if it is JSON, with `error` beside the field that it names."""
     try:
         value = json.loads(payload.decode().strip("\0 \t\r\n\ufeff"), strict=False)
     except (ValueError, RecursionError):
@@ -29,7 +29,7 @@ def pointed_at(payload: bytes, error: str) -> str:
 
 
 def _raw(text: str, error: str) -> str:
-    """What is not JSON: the text around the place, with a pointer below it."""
+    """A payload that is not JSON: the text around the defect, with a pointer below it."""
     found = _CHARACTER.search(error)
     if found is None:
         return f"{printable(text[: 10 * _CONTEXT])}\n^ {error}"
@@ -42,13 +42,13 @@ def _raw(text: str, error: str) -> str:
 
 
 def _line_of(value: Any, lines: list[str], error: str) -> int:
-    """The line of the field that the reason names; the first one if it names none that is there."""
+    """The line of the field that the reason names; 0 if there is no such field."""
     named = _FIELD.match(error)
     if named is None or not isinstance(value, dict):
         return 0
     name, index, _ = named.groups()
     for spelling in (name, *SPELLINGS.get(name, ())):
-        # Of the outermost object, two blanks in.
+        # Fields of the outermost object are indented by two blanks.
         begin = f"  {json.dumps(spelling, ensure_ascii=False)}:"
         for at, line in enumerate(lines):
             if line.startswith(begin):
@@ -57,6 +57,6 @@ def _line_of(value: Any, lines: list[str], error: str) -> int:
 
 
 def _entry(lines: list[str], at: int, index: int) -> int:
-    """The first line of an entry of the list that begins at a line."""
+    """The first line of entry `index` of the list that begins at line `at`."""
     entries = [n for n, line in enumerate(lines) if n > at and re.match(r" {4}[^ \]}]", line)]
     return entries[index] if index < len(entries) else at

@@ -1,6 +1,5 @@
-"""Looks at everything that the promises of ECS Backend rest on, one line each, good or bad with what to do.
-
-It tries the broker's queue with messages on a topic of its own, ecs-doctor/..., and a session that it ends again.
+"""Checks everything that the promises of ECS Backend depend on. Prints a line for each check: good, or bad and what to
+do. To try the broker's queue, it publishes messages on a topic of its own, ecs-doctor/..., to a session of its own.
 """
 
 import argparse
@@ -15,13 +14,13 @@ from shared.commands import program, running
 
 
 def main() -> int:
-    """0 if all is good, 1 if anything is bad, 2 for wrong settings."""
+    """Run all checks. Exit code: 0 if all are good, 1 if any is bad, 2 for wrong settings."""
     parser = argparse.ArgumentParser(prog="ecs-backend doctor", description=__doc__)
     parser.add_argument(
         "--messages",
         type=int,
         default=broker.MESSAGES,
-        help="how many the broker's queue is tried with (default: %(default)s)",
+        help="how many messages to try the broker's queue with (default: %(default)s)",
     )
     options = parser.parse_args()
     return program.run("ecs-backend doctor", lambda: _doctor(options.messages))

@@ -1,4 +1,4 @@
-"""Whether the broker keeps what ingest promises: tried with a session, a queue and a shared subscription of its own."""
+"""Checks whether the broker keeps what ingest promises, by trying a session, a queue and a shared subscription."""
 
 import asyncio
 import ssl
@@ -20,20 +20,20 @@ from ingest.receive.topics import TopicMap
 from shared.config import Mqtt
 from shared.mqtt_tls import tls_context
 
-# More than brokers keep for an absent subscriber unless told otherwise: most 1,000, some 2,048.
+# More messages than brokers keep for an absent subscriber by default: most keep 1,000, some 2,048.
 MESSAGES = 5000
-# The session of the trial ends by itself if doctor cannot end it.
+# If doctor cannot end the session of the trial, it expires after this.
 _SESSION_SECONDS = 300
 _QUIET_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 _REFUSED = 0x80
 _HOW_TO_ALLOW = "allow MQTT_USERNAME to read and write them"
-# Fewer unacknowledged messages than this, and a backlog is worked off at the pace of round trips.
+# If the broker sends fewer messages than this without an acknowledgement, round trips slow a backlog down.
 _LEAST_WINDOW = 100
 
 
 async def look(settings: Mqtt, messages: int = MESSAGES) -> AsyncIterator[Finding]:
-    """One finding after the other; `messages` are queued for an absent subscriber."""
+    """The findings, one after the other. `messages`: how many are queued for an absent subscriber."""
     trial = _Trial(settings, tls_context(settings), f"ecs-doctor/{uuid.uuid4().hex[:12]}")
     try:
         async for finding in trial.findings(messages):
@@ -44,7 +44,7 @@ async def look(settings: Mqtt, messages: int = MESSAGES) -> AsyncIterator[Findin
 
 
 class _Link:
-    """One connection of the trial, and what came over it."""
+    """One connection of the trial, and the messages that came over it."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client
@@ -54,23 +54,23 @@ class _Link:
         self._held: list[int] | None = []
         self._acknowledged = self._refused = 0
         self._bridge = PahoBridge(client, self._received, self._connected)
-        # aiomqtt's own does not tell whether a message was refused.
+        # aiomqtt's own handler does not show whether a message was refused.
         client._client.on_publish = self._published  # noqa: SLF001
 
     async def publish(self, topic: str, messages: int) -> tuple[int, int]:
-        """Publish so many at QoS 1; how many of them the broker acknowledged as taken, and how many it refused."""
+        """Publish so many messages at QoS 1; returns how many of them the broker accepted, and how many it refused."""
         for number in range(messages):
             self.client._client.publish(topic, b"%d" % number, 1)  # noqa: SLF001 - a task for each takes too long
         await _until_quiet(lambda: self._acknowledged, messages)
         return self._acknowledged - self._refused, self._refused
 
     async def window(self, enough: int) -> int:
-        """How many messages the broker sends while none is acknowledged, `enough` at most."""
+        """How many messages the broker sends while none is acknowledged, at most `enough`."""
         await _until_quiet(lambda: len(self.payloads), enough)
         return len(self.payloads)
 
     async def drain(self, enough: int) -> int:
-        """Acknowledge everything as it comes; how many different messages came, `enough` at most."""
+        """Acknowledge every message as it comes; returns how many different ones came, at most `enough`."""
         held, self._held = self._held or [], None
         self._bridge.ack(held)
         await _until_quiet(lambda: len(self.payloads), enough)
@@ -94,7 +94,7 @@ class _Link:
 
 
 class _Trial:
-    """Everything that is tried with one broker, on `topic`."""
+    """The checks of one broker, on `topic`."""
 
     def __init__(self, settings: Mqtt, tls: ssl.SSLContext | None, topic: str) -> None:
         self._settings = settings
@@ -103,7 +103,7 @@ class _Trial:
         self._name = f"{settings.client_id}-doctor"
 
     async def findings(self, messages: int) -> AsyncIterator[Finding]:
-        """Connect, subscribe, then queue `messages`; raises MqttError where the broker cannot be had at all."""
+        """Connect, subscribe, then queue `messages`; raises MqttError if the broker is not reachable."""
         async with self._connected(f"{self._name}-look") as link:
             assert link.connack is not None  # noqa: S101 - there is one once it is connected
             where = f"{self._settings.host}:{self._settings.broker_port}"
@@ -121,7 +121,7 @@ class _Trial:
             yield await self._shared()
 
     async def _filters(self, link: _Link) -> Finding:
-        """Subscribed at QoS 0 and outside of any group: ingest loses nothing by it."""
+        """Whether the login may subscribe to ingest's filters; at QoS 0 and in no group, so ingest loses nothing."""
         filters = TopicMap(self._settings).filters
         reasons = await link.client.subscribe([(each, 0) for each in filters])
         refused = [each for each, reason in zip(filters, reasons, strict=True) if _code(reason) >= _REFUSED]
@@ -203,7 +203,7 @@ class _Trial:
 
 
 async def _until_quiet(count: Callable[[], int], enough: int) -> None:
-    """Return once `count` reaches `enough`, or has not changed for a while."""
+    """Return once `count` reaches `enough`, or has not changed for _QUIET_SECONDS."""
     loop = asyncio.get_running_loop()
     seen, since = count(), loop.time()
     while seen < enough and loop.time() - since < _QUIET_SECONDS:

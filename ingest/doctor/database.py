@@ -1,4 +1,4 @@
-"""Whether PostgreSQL is what ingest, migrate and the api need."""
+"""Checks whether PostgreSQL has what ingest, migrate and the api need."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,12 +20,12 @@ from shared.errors import EcsError
 from shared.sql import load_blocks
 
 _SQL = load_blocks(Path(__file__).with_name("database.sql"))
-# The oldest that the test suite has run on.
+# The oldest version that the test suite has run on.
 _OLDEST = 15
 
 
 async def look(settings: Database) -> AsyncIterator[Finding]:
-    """One finding after the other; the first bad one may be the last."""
+    """The findings, one after the other; after a bad one, there may be no more."""
     try:
         connection = await probe_connection(settings)
     except (asyncpg.PostgresError, *UNREACHABLE) as exc:

@@ -1,13 +1,13 @@
--- What doctor asks of the database.
+-- The statements of doctor.
 
 -- name: login
--- -> who it is, and whether it is a superuser
+-- -> the login, and whether it is a superuser
 SELECT current_user::text, current_setting('is_superuser') = 'on'
 
 -- name: migrations
--- -> whether the table of migrations is there
+-- -> whether the table of migrations exists
 SELECT to_regclass('_yoyo_migration') IS NOT NULL
 
 -- name: applied
--- -> the names of the migrations that the database has had
+-- -> the names of the applied migrations
 SELECT migration_id FROM _yoyo_migration

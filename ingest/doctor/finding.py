@@ -1,10 +1,10 @@
-"""What doctor finds."""
+"""One result of doctor."""
 
 from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at. `says`: what was seen; if it is bad, also what to do."""
+    """The result of one check. `what`: what was checked; `says`: what was found, and if it is bad, what to do."""
 
     what: str
     good: bool
@@ -12,5 +12,5 @@ class Finding(NamedTuple):
 
 
 def found(what: str, doubts: list[str], good: str) -> Finding:
-    """One line of all that is wrong with it, or `good`."""
+    """A finding that is bad with all `doubts`, or good with the text `good` if there are none."""
     return Finding(what, not doubts, "; ".join(doubts) or good)

@@ -1,4 +1,4 @@
-"""Why the broker is not reachable, in words for /health and the log that say what to check."""
+"""Errors of a broker connection in words for /health and the log, which say what to check."""
 
 import aiomqtt
 
@@ -7,7 +7,7 @@ NOT_MQTT = (
     "what answers is not MQTT: is this the broker's TLS port (MQTT_USE_TLS), or the port of something else?"
 )
 
-# What the text of an error holds → what it means. The first that fits counts.
+# A part of an error's text → what it means. The first part that is found counts.
 _MEANINGS = (
     (
         "CERTIFICATE_VERIFY_FAILED",
@@ -20,7 +20,7 @@ _MEANINGS = (
     ("[SSL", "the broker does not speak TLS on this port, or not ours: see MQTT_PORT and MQTT_USE_TLS"),
     (
         "handshake operation timed out",
-        "what answers there does not speak TLS: see MQTT_PORT and MQTT_USE_TLS",
+        "the server on this port does not speak TLS: see MQTT_PORT and MQTT_USE_TLS",
     ),
     (
         "EOF occurred in violation",

@@ -1,4 +1,4 @@
-"""One MQTT connection, as the settings want it."""
+"""One MQTT connection, made from the settings."""
 
 import ssl
 
@@ -8,13 +8,13 @@ from paho.mqtt.properties import Properties
 
 from shared.config import Mqtt
 
-# What is larger than the contract's 128 KiB becomes a dead letter; what is larger than this the broker discards
-# (MQTT 5, section 3.1.2.11.4): one message must not fill the memory.
+# A message over the contract's 128 KiB becomes a dead letter. The broker discards packets over this size (MQTT 5,
+# section 3.1.2.11.4), so that one message cannot fill the memory.
 _MAX_PACKET_BYTES = 8 * 1024 * 1024
 
 
 def connection(settings: Mqtt, tls: ssl.SSLContext | None) -> aiomqtt.Client:
-    """A client that takes up the session of MQTT_CLIENT_ID, or begins it."""
+    """A client that resumes the session of MQTT_CLIENT_ID, or begins it."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = settings.session_expiry
     properties.ReceiveMaximum = settings.receive_maximum
@@ -35,7 +35,7 @@ def connection(settings: Mqtt, tls: ssl.SSLContext | None) -> aiomqtt.Client:
 
 
 def end_session(client: aiomqtt.Client) -> None:
-    """Disconnect so that the broker forgets the session. aiomqtt's own disconnect takes no properties."""
+    """Disconnect and let the broker forget the session. aiomqtt's own disconnect takes no properties."""
     properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = 0
     client._client.disconnect(properties=properties)  # noqa: SLF001

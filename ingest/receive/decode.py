@@ -1,7 +1,7 @@
-"""Pure: a topic and a payload become a Reading, a Snapshot or a StatusReport, or a DecodeError says why not.
+"""Decodes a topic and a payload to a Reading, a Snapshot or a StatusReport, or raises DecodeError. Pure functions.
 
-A plain message of the modern dialect is read by msgspec, in microseconds; whatever that does not take goes the
-careful way (json_text.py, fields.py, dialects.py), which understands more and gives the reasons.
+msgspec reads plain messages of the modern dialect, in microseconds. Everything else goes the careful way
+(json_text.py, fields.py, dialects.py), which understands more and says what is wrong.
 """
 
 import re
@@ -24,7 +24,7 @@ from ingest.receive.topics import Kind, TopicMap
 from shared.config import Mqtt
 
 MAX_PAYLOAD_BYTES = 128 * 1024
-# At most this many flaws of one message are named.
+# A message names at most so many of its flaws.
 _TOLD_FLAWS = 3
 
 Decoded = Reading | Snapshot | StatusReport | Several | Ignored
@@ -35,7 +35,7 @@ _packed = msgspec.msgpack.Encoder().encode
 
 
 class Decoder:
-    """Decodes messages of `topics`, whose timestamps lie within `retention_days` and MQTT_CLOCK_AHEAD."""
+    """Decodes messages of `topics`; refuses timestamps older than `retention_days` or ahead by MQTT_CLOCK_AHEAD."""
 
     def __init__(self, topics: TopicMap, settings: Mqtt, retention_days: int) -> None:
         zone = None if settings.naive_timezone == "refuse" else ZoneInfo(settings.naive_timezone)
@@ -44,10 +44,13 @@ class Decoder:
         self._offline = settings.offline
 
     def decode(self, topic: str, payload: bytes, received_at: int) -> Decoded:
-        """What the message says; `received_at` (µs since the epoch) is the clock for plausible times."""
+        """The content of the message; its timestamp must be near `received_at` (µs since the epoch).
+
+        Raises DecodeError.
+        """
         found = self._topics.find(topic)
         if found is None:
-            return Ignored("the topic matches no filter: the session has a subscription from before")
+            return Ignored("the topic matches no filter: an earlier process subscribed to another one")
         if not payload:
             return Ignored("empty: a retained message was cleared")
         if len(payload) > MAX_PAYLOAD_BYTES:
@@ -153,8 +156,8 @@ class Decoder:
         return report
 
     def _time_of_status(self, value: Any, received_at: int, flaws: list[str]) -> int | None:
-        """None: without a time. A will is written when the VEN connects, which may be longer ago than anything that
-        is kept, or when its clock was not set: its arrival counts, not when it was written."""
+        """The time of a status; None: its arrival counts. A last will is written when the VEN connects, which may be
+        longer ago than RAW_RETENTION_DAYS, or before its clock was set: such a time is a flaw, not an error."""
         if value is None or value == "":
             return None
         try:
@@ -202,7 +205,7 @@ def _ven_id(given: str | None, named: str | None) -> str:
         return named
     if named is not None and given != named:
         raise DecodeError(f"venId {given[:MAX_ID_CHARACTERS]!r} is not the VEN of the topic")
-    # Most ids are plain words, for which the first test is faster.
+    # The first test is faster, and most ids pass it.
     if not (given.isprintable() and "/" not in given) and not _is_ven_id(given):
         raise DecodeError(
             f"venId must have 1 to {MAX_ID_CHARACTERS} characters, without control characters or /"
@@ -220,14 +223,14 @@ def loads_of(reading: Reading, payload: bytes) -> Sequence[WireLoad]:
 
 
 def describe(loads: Sequence[WireLoad]) -> int:
-    """A hash of all that telemetry says of loads but their power.
+    """A hash of the ids, types, names and capacities of loads.
 
-    Of their encoding, not of the values: Python's hash of -1.0 is that of -2.0.
+    It is the hash of their encoding, because Python's hash of -1.0 equals that of -2.0.
     """
     return hash(_packed([(load.load_id, load.type, load.name, load.capacity_kw) for load in loads]))
 
 
 def _told(flaws: list[str]) -> tuple[str, ...]:
-    """The first few of them."""
+    """The first _TOLD_FLAWS flaws, and how many more there are."""
     more = len(flaws) - _TOLD_FLAWS
     return (*flaws[:_TOLD_FLAWS], f"and {more} more") if more > 0 else tuple(flaws)

@@ -1,6 +1,6 @@
-"""The careful way: what is not quite the contract is understood, or costs the part it is in.
+"""The careful way: understands what is not quite the contract, and leaves out the parts that it cannot use.
 
-It is many times slower than decode.py's way, which takes everything that a plain modern message holds.
+It is many times slower than the plain way in decode.py, which reads plain messages of the modern dialect.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,10 @@ _LOAD_NUMBERS = ("capacityKw", "shedCapabilityKw", "shedPowerKw")
 
 
 class Careful:
-    """Reads the fields of one JSON object, collecting flaws.
+    """Reads the fields of one JSON object and collects flaws.
 
-    `flaws`: what was left out and why; `lost_load`: whether a load was among it, so that the list is not complete.
+    `flaws`: which parts were left out, and why; `lost_load`: whether a load was left out, so that the list of loads is
+    not complete.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -28,8 +29,7 @@ class Careful:
         self.lost_load = False
 
     def report(self) -> WireReport:
-        """The fields that may be missing. usedPowerKw may be None: `used_power` says why. venId and timestamp are as
-        they were sent."""
+        """The optional fields, and the timestamp as it was sent; venId and usedPowerKw are not read (`used_power`)."""
         fields = self._fields
         return WireReport(
             timestamp=given(fields, "timestamp"),
@@ -92,8 +92,8 @@ class Careful:
 
 
 def as_status(value: Any) -> str | None:
-    """A status in the form that is compared and stored: trimmed, in lower case; true and 1 are online, false and 0
-    offline. None: not given. Raises UnusableError."""
+    """A status in the form that is compared and stored: trimmed and in lower case; true and 1 become online, false and
+    0 offline. None: not given. Raises UnusableError."""
     if isinstance(value, bool | int) and value in (0, 1):
         value = str(int(value))
     if isinstance(value, str) and not isinstance(value, NotANumber):
@@ -109,7 +109,7 @@ _SWITCHES = {"true": "online", "1": "online", "false": "offline", "0": "offline"
 def details(fields: dict[str, Any], flaws: list[str]) -> str | None:
     """The details of a status as JSON for PostgreSQL: its `details` object, and every other field of the message.
 
-    jsonb holds neither NUL nor half a surrogate pair: both are replaced, which is a flaw.
+    PostgreSQL's jsonb can hold neither a NUL nor half a surrogate pair: both are replaced, which is a flaw.
     """
     inner = fields.pop("details", None)
     if isinstance(inner, dict):

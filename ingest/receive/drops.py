@@ -1,4 +1,4 @@
-"""Whether the broker drops messages: mosquitto counts that, and says so on a topic of its own."""
+"""Watches how many messages the broker dropped: mosquitto publishes that count on a $SYS topic."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ _RETRY_SECONDS = 10.0
 
 
 class Drops:
-    """Reads the figure over a connection of its own: a broker that has no such topic may close the connection."""
+    """Reads the count over its own connection, because a broker without such a topic may close the connection."""
 
     def __init__(self, settings: Mqtt, state: State) -> None:
         self._settings = msgspec.structs.replace(
@@ -31,7 +31,7 @@ class Drops:
     async def run(self) -> None:
         """Keep the metric, and log each rise, until cancelled."""
         while True:
-            # What is wrong with the broker, the subscriber says.
+            # While the broker is away, the subscriber reports that; this connection would only report it twice.
             if self._state.waiting_for_broker is None:
                 await self._watch()
             await asyncio.sleep(_RETRY_SECONDS)
@@ -46,12 +46,12 @@ class Drops:
         except (aiomqtt.MqttError, OSError, ValueError) as exc:
             log.debug("drops_not_watched", error=type(exc).__name__)
         finally:
-            # aiomqtt leaves it open when it is cancelled before CONNACK.
+            # aiomqtt leaves the socket open if it is cancelled before CONNACK.
             client._client._sock_close()  # noqa: SLF001
 
     def _take(self, payload: object) -> None:
         dropped = int(payload) if isinstance(payload, bytes | bytearray | str) else 0
-        # It counts from the broker's start: a smaller figure is a new count.
+        # The broker counts from its start, so a smaller figure means that it was restarted.
         risen = dropped - self._seen if dropped >= self._seen else dropped
         self._state.metrics.broker_dropped.set(dropped)
         self._seen = dropped

@@ -1,5 +1,5 @@
-"""One field of a message at a time, read the careful way: understood, not given, or a flaw that says what would be
-right. A flaw names the field and never its value, so equal flaws count as one kind."""
+"""Reads one field of a message the careful way: its value, None if it is not given, or UnusableError with what would be
+right. The error names the field and never its value, so that equal errors count as one kind of flaw."""
 
 import re
 from typing import Any
@@ -11,16 +11,16 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?").fullmatch
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+").fullmatch
 _NOT_GIVEN = frozenset(("", "null", "nan", "-nan"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
-# Integers up to here are exact in every JSON library.
+# Below this, every JSON library reads integers exactly.
 _EXACT_INTEGER = 2**53
 
 
 class UnusableError(Exception):
-    """A field that cannot be used; the text is the flaw."""
+    """A field cannot be used; the text of the error becomes the flaw."""
 
 
 def given(fields: dict[str, Any], name: str) -> Any:
-    """The value under `name`, or under an older spelling of it; None when it is missing under all of them."""
+    """The value of the field `name`, or of an older spelling of it; None if all of them are missing or null."""
     for spelling in SPELLINGS.get(name, (name,)):
         value = fields.get(spelling)
         if value is not None:
@@ -86,7 +86,7 @@ def label(name: str, value: Any) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can encode it; JSON may hold half of a surrogate pair."""
+    """Whether UTF-8 can encode `text`, which is not so if its JSON held half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -96,7 +96,7 @@ def is_unicode(text: str) -> bool:
 
 def _number_in(name: str, text: str) -> float:
     if _NUMBER(text):
-        return float(text)  # up to infinity, which no bound lets pass
+        return float(text)  # may be infinite; the bounds of the field refuse that
     if _DECIMAL_COMMA(text):
         raise UnusableError(f"{name} has a comma: write the decimals after a point")
     raise UnusableError(f"{name} is a text that is not a number: send a number, without a unit")

@@ -1,4 +1,4 @@
-"""Bytes that are nearly JSON become the value they mean, as far as that takes no guessing."""
+"""Parses bytes that are nearly JSON, as far as their meaning is certain."""
 
 import json
 import re
@@ -9,25 +9,25 @@ from ingest.receive.refusal import DecodeError
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b"\0 \t\r\n"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# A text, which stays as it is, or what C's printf writes for NaN and infinities.
+# A JSON string, which stays as it is, or a NaN or infinity as C's printf writes it.
 _TEXT_OR_NAN = re.compile(r'"(?:\\.|[^"\\])*"|-?\b(?:nan|inf(?:inity)?)\b', re.IGNORECASE | re.DOTALL)
-# Longer integers have no meaning here, and Python refuses to parse them.
+# No field needs longer integers, and Python refuses to parse very long ones.
 _INTEGER_DIGITS = 30
 
 
 class NotANumber(str):
-    """A bare NaN or infinity, by its name. JSON has no such number, so its field cannot be used."""
+    """A NaN or infinity without quotes. JSON has no such number, so the field that holds it cannot be used."""
 
     __slots__ = ()
 
 
 def trimmed(payload: bytes) -> bytes:
-    """Without byte-order mark, NULs and blanks around it."""
+    """`payload` without byte-order mark, NULs and blanks around it."""
     return payload.strip(_BLANKS).removeprefix(_BYTE_ORDER_MARK).strip(_BLANKS)
 
 
 def text_of(payload: bytes) -> str:
-    """The payload as trimmed text; DecodeError when it is not UTF-8."""
+    """The payload as trimmed text. Raises DecodeError if it is not UTF-8."""
     if payload.startswith(_UTF_16):
         raise DecodeError("the message is UTF-16: send UTF-8")
     try:
@@ -37,7 +37,7 @@ def text_of(payload: bytes) -> str:
 
 
 def parse(text: str) -> Any:
-    """The JSON value in `text`; ValueError when there is none, RecursionError when it is nested too deeply."""
+    """The JSON value in `text`. Raises ValueError if it is not JSON, RecursionError if it is nested too deeply."""
     try:
         return _loads(text)
     except ValueError:
@@ -48,7 +48,7 @@ def parse(text: str) -> Any:
 
 
 def fault(text: str, error: ValueError) -> str:
-    """Why `text` is not JSON, in words that repeat nothing of the text."""
+    """Why `text` is not JSON, without quoting it."""
     if not text:
         return "the message is blank"
     at = error.pos if isinstance(error, json.JSONDecodeError) else 0
@@ -58,12 +58,12 @@ def fault(text: str, error: ValueError) -> str:
 
 
 def dump(value: Any) -> bytes:
-    """A parsed value as JSON again."""
+    """A parsed value encoded as JSON."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _loads(text: str) -> Any:
-    # Not strict: some firmware puts control characters into texts as they are.
+    # Not strict, because some firmware sends control characters in strings unescaped.
     return json.loads(
         text, strict=False, parse_constant=NotANumber, parse_int=_integer, parse_float=_fraction
     )

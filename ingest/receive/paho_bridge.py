@@ -1,10 +1,10 @@
-"""What ingest needs below the public face of aiomqtt 2.5 and paho-mqtt 2: manual acknowledgement, the
+"""What ingest needs below the public interface of aiomqtt 2.5 and paho-mqtt 2: manual acknowledgement, the
 session-present flag, and reading that costs microseconds a message.
 
-paho reads a packet's header byte by byte and builds a message object with MQTT 5 properties for each;
-aiomqtt wakes one task a message. Here one read from the socket is cut into all the packets it holds:
-PUBLISH goes straight to a callback, everything else to paho. PUBACKs of a batch are one write.
-Tests in tests/ingest/receive/test_paho_bridge.py pin what this relies on.
+paho reads a packet's header byte by byte and builds a message object with MQTT 5 properties for each packet; aiomqtt
+wakes one task a message. This module reads many packets from the socket at once: PUBLISH goes straight to a callback,
+everything else to paho. The PUBACKs of a batch are one write.
+tests/ingest/receive/test_paho_bridge.py tests the internals of both libraries that this relies on.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from paho.mqtt.properties import Properties
 
 from ingest.receive.broker_words import NO_ANSWER, NOT_MQTT
 
-# Small enough that a COPY under way gets its turn between two reads, large enough to hold a score of messages,
-# and more than a TLS record (16 KiB), so that no read leaves decrypted bytes behind that make no socket readable.
+# Small enough that a COPY under way gets its turn between two reads; large enough for about 20 messages; larger than a
+# TLS record (16 KiB), because what stays in the SSL object would not wake the selector.
 _READ_BYTES = 32 * 1024
 _CONNACK, _PUBLISH, _PUBACK = 0x20, 0x30, 0x40
 # MQTT 5, section 2.1.4: a remaining length takes four bytes at most.
@@ -32,9 +32,9 @@ OnConnack = Callable[[bool, Properties], None]
 
 
 class PahoBridge:
-    """Takes over reading and acknowledging for one aiomqtt client, before it connects.
+    """Takes over reading and acknowledging for one aiomqtt client; made before the client connects.
 
-    `on_connack(session_present, what the broker says of itself)` comes before any message of the connection.
+    `on_connack(session_present, CONNACK properties)` is called before any message of the connection.
     """
 
     def __init__(self, client: aiomqtt.Client, on_publish: OnPublish, on_connack: OnConnack) -> None:
@@ -42,7 +42,8 @@ class PahoBridge:
         self._paho: PahoClient = client._client  # noqa: SLF001
         self._on_publish = on_publish
         self._buffer = bytearray()
-        # Less than this is no whole packet: a large one would be copied with every read.
+        # Bytes that the first packet in the buffer has. Until they are there, nothing is cut out of the buffer:
+        # otherwise each read would copy a large packet again.
         self._needed = 0
         self._paused: Any = None
         self._paho.manual_ack_set(True)
@@ -67,7 +68,7 @@ class PahoBridge:
         self._paho._packet_queue(_PUBACK, packets, 0, 1)  # noqa: SLF001
 
     def pause(self) -> None:
-        """Stop reading: the broker has to hold what it would send."""
+        """Stop reading, so that the broker keeps the messages it would send."""
         sock = self._paho.socket()
         if sock is not None and self._paused is None:
             self._loop.remove_reader(sock.fileno())
@@ -80,7 +81,7 @@ class PahoBridge:
             self._loop.add_reader(sock.fileno(), self._on_readable)
 
     def close(self) -> None:
-        """Close the socket if it is open: aiomqtt leaves it so when it is cancelled, or gives up, before CONNACK."""
+        """Close the socket if it is open: aiomqtt leaves it open if it is cancelled or gives up before CONNACK."""
         self._paho._sock_close()  # noqa: SLF001
 
     def _on_readable(self) -> None:
@@ -90,11 +91,12 @@ class PahoBridge:
             self._broken(exc)
 
     def _want_write(self, paho: PahoClient, userdata: Any, sock: Any) -> None:
-        # Asked for by the thread that connects, too.
+        # The thread that connects calls this too.
         self._loop.call_soon_threadsafe(self._start_writing, sock)
 
     def _start_writing(self, sock: Any) -> None:
-        """aiomqtt does this with the number of a socket that may be closed by now, or be another's."""
+        """Write when the socket is writable. aiomqtt's own version uses a file number that by now may be closed, or
+        belong to another socket."""
         current: Any = self._paho.socket()
         if sock is current and self._paho._registered_write:  # noqa: SLF001
             self._loop.add_writer(sock.fileno(), self._on_writable)
@@ -111,8 +113,8 @@ class PahoBridge:
 
     def _loop_misc(self) -> MQTTErrorCode:
         if self._paused is not None:
-            # The broker's answers to pings wait unread; that is no reason to give the connection up. A ping that
-            # is due takes the place of the one before.
+            # The broker's answers to pings wait unread, so paho would give the connection up. A ping that is due
+            # replaces the one before.
             self._paho._last_bytes_received = time.monotonic()  # noqa: SLF001
         return self._misc()
 
@@ -140,7 +142,7 @@ class PahoBridge:
             return paho._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)  # noqa: SLF001
 
     def _refuse(self, why: str) -> None:
-        """End the wait for CONNACK: aiomqtt would wait for its whole timeout."""
+        """End the wait for CONNACK now; aiomqtt would wait for its whole timeout."""
         if not self._client._connected.done():  # noqa: SLF001
             self._client._connected.set_exception(aiomqtt.MqttError(why))  # noqa: SLF001
 
@@ -186,7 +188,7 @@ class PahoBridge:
 
 
 def _needed(data: bytes | bytearray) -> int:
-    """How many bytes the packet that `data` begins with has; 0 while it does not say."""
+    """The length in bytes of the packet at the start of `data`; 0 while its length is not there yet."""
     try:
         length, body = _variable(data, 1, len(data))
     except IndexError:
@@ -195,7 +197,7 @@ def _needed(data: bytes | bytearray) -> int:
 
 
 def _packet(data: bytes, start: int) -> tuple[int, int] | None:
-    """Where the body of the packet at `start` begins and ends; None while it has not all come."""
+    """Where the body of the packet at `start` begins and ends; None if the packet is not whole yet."""
     if start + 2 > len(data):
         return None
     length = data[start + 1]

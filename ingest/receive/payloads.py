@@ -1,6 +1,6 @@
-"""What VENs send (the MQTT contract), as msgspec structs, which check bounds as they decode.
+"""The messages of the MQTT contract as msgspec structs, which check bounds while they decode. Powers are in kW.
 
-Powers in kW. Not tracked by the garbage collector (gc=False): they hold no cycles, and there are many.
+The garbage collector does not track them (gc=False): they hold no cycles, and there are many.
 """
 
 from typing import Annotated, Any
@@ -14,8 +14,7 @@ Timestamp = int | float | str
 Power = Annotated[float, Meta(ge=-MAX_POWER_KW, le=MAX_POWER_KW)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
 
-# Every field that has more than one spelling, the modern one first. An older one counts where all before it are
-# missing.
+# The fields with more than one spelling, the modern spelling first. A spelling counts if all before it are missing.
 SPELLINGS = {
     "timestamp": ("timestamp", "ts"),
     "usedPowerKw": ("usedPowerKw", "power_kw"),
@@ -40,8 +39,8 @@ class WireLoad(Struct, rename="camel", gc=False):
 
 
 class WireReport(Struct, rename="camel", gc=False):
-    """One reading of a VEN's panel with its loads, or a load snapshot. The last three only show
-    that an older spelling is there; then the message is read the careful way (dialects.py)."""
+    """One reading of a VEN's panel with its loads, or a load snapshot. The last three fields only show that the message
+    has an older spelling; decode.py then reads it the careful way (dialects.py)."""
 
     ven_id: Id | None = None
     timestamp: Timestamp | None = None

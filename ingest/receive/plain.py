@@ -1,4 +1,4 @@
-"""What a message of the modern dialect must show after msgspec has read it; anything else goes the careful way."""
+"""Checks of messages that msgspec has read; a message that fails one is decoded the careful way instead."""
 
 import re
 from collections.abc import Sequence
@@ -9,22 +9,23 @@ _is_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID_CHARACTERS}}}").fullmatc
 
 
 class NotPlainError(Exception):
-    """For the careful way."""
+    """The message must be decoded the careful way."""
 
 
 def is_plain(payload: bytes) -> bool:
-    """Whether no text in it can hold a control character. JSON lets control characters stand only escaped; msgspec
-    has checked the length of ids. Most messages are plain, and this is faster than checking each of their ids."""
+    """Whether no string in the payload can hold a control character: JSON allows them only escaped. This is faster than
+    a check of each id, and most messages pass it; msgspec has checked the length of ids."""
     return payload.isascii() and not (b"\\" in payload or b"\x7f" in payload)
 
 
 def is_plain_id(value: str) -> bool:
-    """Whether it is an id as the contract wants it."""
+    """Whether `value` is an id that the contract allows."""
     return value.isprintable() or _is_id(value) is not None
 
 
 def check_loads(loads: Sequence[WireLoad], plain: bool) -> None:
-    """Give every load its load_id (else id), which are then unique; raises NotPlainError."""
+    """Set each load's load_id (from `id` if it is missing). Raises NotPlainError if one has no valid id, or two have
+    the same."""
     ids = {load.load_id for load in loads}
     if not plain or None in ids:
         ids = {_checked(load) for load in loads}

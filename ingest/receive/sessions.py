@@ -1,7 +1,7 @@
-"""What a session is subscribed to, remembered in the database, because the broker cannot be asked.
+"""Remembers in the database which filters a session is subscribed to, because MQTT cannot tell.
 
-A filter that leaves the settings is subscribed to until somebody unsubscribes it, and the broker would go on queueing
-for it. So what was subscribed to is compared with the settings at each start.
+When a filter is taken out of the settings, the session is still subscribed to it, and the broker would go on queueing
+messages for it. So each start compares the remembered filters with the settings, and unsubscribes the others.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ SQL = load_blocks(Path(__file__).with_name("sessions.sql"))
 
 
 class Sessions:
-    """The memory of one session, by its client id. Each raises what asyncpg raises, or one of db.UNREACHABLE."""
+    """The filters of one session, by its client id. Methods raise what asyncpg raises, or one of db.UNREACHABLE."""
 
     def __init__(self, settings: Database, client_id: str) -> None:
         self._settings = settings
         self._client_id = client_id
 
     async def begin(self, filters: Sequence[str]) -> list[str]:
-        """Note that the session is subscribed to `filters` too; returns the others that it may have."""
+        """Note that the session is subscribed to `filters` too; returns the other filters that it may have."""
         connection = await probe_connection(self._settings)
         try:
             before: list[str] = await connection.fetchval(SQL["read_filters"], self._client_id) or []
@@ -33,7 +33,7 @@ class Sessions:
             connection.terminate()
 
     async def settle(self, filters: Sequence[str]) -> None:
-        """Note that the session is subscribed to exactly `filters`; none: it has ended."""
+        """Note that the session is subscribed to exactly `filters`; an empty list: the session has ended."""
         connection = await probe_connection(self._settings)
         try:
             if filters:

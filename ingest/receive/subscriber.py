@@ -34,10 +34,10 @@ _SESSION_RETRY_SECONDS = 5.0
 
 
 class Subscriber:
-    """Hands every message to `receive`; a message stays the broker's until `ack` says it is stored.
+    """Hands every message to `receive`; the broker keeps a message until `ack` acknowledges it.
 
-    `on_connack(session_present)` is called at each CONNACK, before any message of the
-    new connection: with the session present the broker sends all unacknowledged messages again.
+    `on_connack(session_present)` is called at each CONNACK, before any message of the new connection. If the session
+    is present, the broker sends all unacknowledged messages again.
     """
 
     def __init__(
@@ -70,26 +70,26 @@ class Subscriber:
         self._was_subscribed = False
 
     def ack(self, messages: list[Message]) -> None:
-        """Acknowledge stored messages, but never by a packet id of an older connection."""
+        """Acknowledge stored messages. Those of an older connection are left out: their packet ids mean nothing now."""
         mids = [m.mid for m in messages if m.qos and m.generation == self._generation]
         if self._bridge is not None and mids:
             self._bridge.ack(mids)
 
     def set_paused(self, paused: bool) -> None:
-        """Stop reading while too much waits, go on when it has been written."""
+        """Stop reading the socket (True), because too much waits to be written, or read it again (False)."""
         self._paused = paused
         log.debug("reading_paused" if paused else "reading_resumed")
         if self._bridge is not None and not self._stop.is_set():
             self._bridge.pause() if paused else self._bridge.resume()
 
     def stop(self) -> None:
-        """Receive nothing more; the connection stays for acknowledgements until `finish`."""
+        """Receive nothing more. The connection stays open for acknowledgements until `finish`."""
         self._stop.set()
         if self._bridge is not None:
             self._bridge.pause()
 
     def finish(self) -> None:
-        """Everything in hand is acknowledged: disconnect."""
+        """Disconnect; called when everything in hand is acknowledged."""
         self._drained.set()
 
     async def run(self) -> None:
@@ -118,7 +118,7 @@ class Subscriber:
 
     async def _connection(self) -> None:
         client = connection(self._settings, self._tls)
-        # From here on: a batch that commits before CONNACK must not be acknowledged on the new connection.
+        # Before CONNACK: a batch that commits from here on must not be acknowledged on the new connection.
         self._generation += 1
         self._bridge = bridge = PahoBridge(client, self._on_publish, self._connected)
         try:
@@ -153,7 +153,7 @@ class Subscriber:
         self._lost_at, self._was_subscribed = None, True
 
     async def _leave(self, client: aiomqtt.Client) -> None:
-        """Unsubscribe everything, wait for `finish` while what the broker holds comes in, and end the session."""
+        """Unsubscribe everything, receive what the broker holds until `finish`, and end the session."""
         current = self._subscriptions()
         left = await self._sessions.begin(current) if self._sessions else []
         await client.unsubscribe([*current, *left])
@@ -165,7 +165,7 @@ class Subscriber:
             await self._sessions.settle([])
 
     async def _unsubscribe_left(self, client: aiomqtt.Client) -> None:
-        """Unsubscribe what an earlier process of this session subscribed to, and the settings no longer name."""
+        """Unsubscribe filters that an earlier process of this session subscribed to and the settings no longer name."""
         current = self._subscriptions()
         if self._sessions is None:
             return

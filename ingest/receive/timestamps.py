@@ -1,4 +1,4 @@
-"""The time that a VEN gives, as microseconds since the Unix epoch, and whether it is plausible."""
+"""Reads the timestamps of messages, as microseconds since the Unix epoch, and checks that they are plausible."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ from ingest.receive.refusal import DecodeError
 
 SECOND_US = 1_000_000
 _DAY_US = 86_400 * SECOND_US
-# Above the first, a number is in milliseconds; above the second, in a smaller unit.
+# Numbers above the first are milliseconds; those above the second are of a smaller unit, and refused.
 _MILLISECONDS_FROM = 1e11
 _MILLISECONDS_TO = 1e14
 _NUMBER = re.compile(r"[+-]?\d{5,15}(\.\d*)?").fullmatch
@@ -20,7 +20,8 @@ _EXPECTED = "send Unix seconds, Unix milliseconds or ISO 8601"
 class Clock:
     """Reads the timestamps of messages.
 
-    `zone`: of those without an offset; None refuses them. `ahead_seconds` and `retention_days` bound what is taken.
+    `zone`: the zone of timestamps without an offset; None refuses them. `ahead_seconds`, `retention_days`: how far a
+    timestamp may be ahead of the clock, and how old.
     """
 
     def __init__(self, zone: ZoneInfo | None, ahead_seconds: float, retention_days: int) -> None:
@@ -31,7 +32,7 @@ class Clock:
         self._retention = f"{retention_days} days of RAW_RETENTION_DAYS"
 
     def microseconds(self, value: Any, received_at: int) -> int:
-        """`value`, a number or a text, in µs; DecodeError when it is not a time, or not near `received_at` (µs)."""
+        """`value`, a number or a text, in µs. Raises DecodeError if it is no time, or not near `received_at` (µs)."""
         ts = self._of_text(value) if isinstance(value, str) else _of_number(value)
         if ts > received_at + self._ahead_us:
             raise DecodeError(
@@ -70,7 +71,7 @@ class Clock:
 
 
 class LongAgoError(DecodeError):
-    """A time that is older than the data that is kept."""
+    """The time is older than the raw data that is kept."""
 
 
 _UTC = ZoneInfo("UTC")
@@ -81,7 +82,7 @@ _MICROSECOND = timedelta(microseconds=1)
 def _of_number(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DecodeError(f"timestamp is not a number or a text: {_EXPECTED}")
-    # The bound also keeps integers of any length away from the arithmetic below. False for NaN, too.
+    # `not <` is true for NaN as well. The bound also keeps very long integers out of the arithmetic below.
     if not abs(value) < _MILLISECONDS_TO:
         raise DecodeError("timestamp is too large: send Unix seconds or milliseconds, no smaller unit")
     return round(value * 1e3) if abs(value) > _MILLISECONDS_FROM else round(value * 1e6)

@@ -14,7 +14,7 @@ class Kind(Enum):
     STATUS = "MQTT_TOPIC_STATUS"
 
 
-# Stands in a filter for the level that names the VEN, which MQTT knows as a `+`.
+# In a filter, the level that names the VEN; the broker is sent a `+` for it.
 VEN_LEVEL = "{venId}"
 
 
@@ -37,7 +37,7 @@ class TopicMap:
 
     @property
     def filters(self) -> list[str]:
-        """Every filter to subscribe to, once."""
+        """The filters to subscribe to, without repetition."""
         joined = ("/".join(levels).replace(VEN_LEVEL, "+") for _, levels in self._filters)
         return list(dict.fromkeys(joined))
 
@@ -61,7 +61,7 @@ class TopicMap:
 
 
 def _levels(kind: Kind, topic_filter: str) -> list[str]:
-    """The levels of a filter, the one that names the VEN as `{venId}`."""
+    """The levels of a filter; the one that names the VEN is written `{venId}`. Raises SettingsError."""
     levels = topic_filter.split("/")
     plain = all(level in ("+", "#") or not set(level) & {"+", "#"} for level in levels)
     if not plain or "#" in levels[:-1]:

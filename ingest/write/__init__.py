@@ -1,9 +1,9 @@
-"""Decoded messages to the database and back as acknowledgements:
+"""From decoded messages to the database, and back to the broker as acknowledgements:
 
-inbox: where they wait until there is a batch
+inbox: messages wait here until there is a batch
 writer: two batches at a time, over two connections (`lane`); acknowledges after COMMIT
-batch: one batch, one transaction; `vens` (`clocks`), `loads`, `statuses` (`timeline`), `flaws` (`conflicts`),
-    `dead_letters` write their tables; `outcomes` says what came of each message
-retry: a batch that failed, alone: again, in halves, or as dead letters
+batch: writes one batch in one transaction; `vens` (`clocks`), `loads`, `statuses` (`timeline`), `flaws` (`conflicts`)
+    and `dead_letters` write their tables; `outcomes`: what became of each message
+retry: writes a failed batch alone: again, in halves, or as dead letters (`known_good`: is it the database's fault?)
 flush_log: what was written since the last line of the log
 """

@@ -1,4 +1,5 @@
-"""One batch, one transaction: COPY telemetry and samples, then vens, loads, statuses, flaws, dead letters, notes."""
+"""Writes one batch in one transaction: COPY of telemetry and samples; then VENs, loads, statuses, flaws, dead letters
+and notes of late readings."""
 
 from collections.abc import Sequence, Set
 from contextlib import AsyncExitStack
@@ -22,18 +23,18 @@ from ingest.write.statuses import repeats, write_statuses
 from ingest.write.vens import Spoken, said_at, signs_of, update_vens
 from shared.db import Connection
 
-# So many VENs are remembered as being in the table; firmware may make them up.
+# At most so many VENs are remembered as being in the table `vens`; faulty firmware may invent ids without end.
 _SEEN_VENS = 50_000
-# After a batch with readings that were stored before, this many batches look for them from the start.
+# After a batch with readings that were stored before, so many batches go by a temporary table, which leaves them out.
 _MERGE_BATCHES = 20
 
 
 @dataclass(frozen=True)
 class Copied:
-    """A batch whose readings are copied, in a transaction that is open still.
+    """A batch whose readings are copied, in a transaction that is still open.
 
-    `singles`: its messages, arrays taken apart; `stored`: the readings that were new; `repeated`: those of
-    `singles` that repeat a reading of the same batch.
+    `singles`: its messages, arrays replaced by their parts; `stored`: the readings that were new; `repeated`: messages
+    that repeat a reading of the same batch.
     """
 
     connection: Connection
@@ -46,9 +47,10 @@ class Copied:
 
 class Store:
     """Writes batches, each in two steps: `copy` and `finish`. Batches are finished one after the other, in the
-    order in which they came; the next one may be copied meanwhile, over another connection.
+    order in which they came; the next batch may be copied meanwhile, over another connection.
 
-    Keeps what spares the database questions. `shared`: other processes take in messages of the same VENs.
+    Remembers which VENs, loads and partitions are in the database. `shared`: other processes store messages of the
+    same VENs.
     """
 
     def __init__(self, client_id: str, partitions: Partitions, shared: bool = False) -> None:
@@ -62,23 +64,23 @@ class Store:
         self._merging = 0
 
     def forget(self) -> None:
-        """Trust nothing that was learnt of the database: it may be another one now."""
+        """Forget everything that is remembered of the database: it may be another one, or changed by others."""
         self._seen_vens.clear()
         self._known = KnownLoads()
         self._partitions.forget()
 
     async def prepare(self, connection: Connection) -> None:
-        """Make ready a connection that batches will be written through."""
+        """Prepare a new connection for batches."""
         await connection.execute(SQL["create_incoming"])
 
     async def write(self, connection: Connection, batch: Sequence[Message]) -> Outcomes:
-        """Store `batch` in one transaction and return each message's outcome, committed; raises as `copy` does."""
+        """Store `batch` in one transaction, commit it, and return each message's outcome; raises as `copy` does."""
         return await self.finish(await self.copy(connection, batch))
 
     async def copy(self, connection: Connection, batch: Sequence[Message]) -> Copied:
-        """Open a transaction and put the readings and their samples into it, but for those stored before.
+        """Open a transaction, and copy the readings that are not stored yet, with their samples.
 
-        Raises TooOldError, or what asyncpg raises; the transaction is rolled back then.
+        Raises TooOldError, or what asyncpg raises; then the transaction is rolled back.
         """
         singles = singly(batch)
         readings, repeated = _distinct_readings(singles)
@@ -91,18 +93,18 @@ class Store:
         except asyncpg.UniqueViolationError as exc:
             if self._merging or classify(exc) is not Fault.STORED_BEFORE:
                 raise
-        # Repeats come in swarms.
+        # Repeated readings usually come many at a time.
         self._merging = _MERGE_BATCHES
         return await self.copy(connection, batch)
 
     async def finish(self, copied: Copied) -> Outcomes:
-        """Put everything else into the transaction and commit it; returns each message's outcome. In this order:
+        """Write everything else, commit the transaction, and return each message's outcome. In this order:
 
-        1. Readings that are stored already: they may give loads to the stored ones, which the steps below take in.
-        2. VENs: statuses lock rows of `vens`, so these must be there.
-        3. Loads, statuses, flaws, dead letters: each in tables of its own, in any order.
-        4. Notes of late readings, last: the leader moves `closing` and then waits for every transaction that may
-           have read the old one, so it must be read after the readings are in.
+        1. Readings that were stored before: they may bring loads that the stored reading lacks; steps 2 to 4 use these.
+        2. VENs: step 3 locks the rows in `vens` of VENs with statuses, so the rows must exist.
+        3. Loads, statuses, flaws, dead letters: each has tables of its own, so their order does not matter.
+        4. Notes of late readings, last: the leader moves `closing`, and then waits for every transaction that may have
+           read the old value; so `closing` must be read after the readings are copied.
 
         Raises as `copy` does.
         """
@@ -140,7 +142,7 @@ class Store:
     async def _give_loads(
         self, connection: Connection, singles: Sequence[Message], stored: set[Reading]
     ) -> Repeats:
-        """Store the loads of readings whose panel was stored without any before."""
+        """Store the loads of readings that were stored before without loads."""
         found = await look_at_repeats(connection, singles, stored)
         if found.loads:
             samples = [reading.samples for reading in found.loads]
@@ -148,8 +150,8 @@ class Store:
         return found
 
     def _spoken(self, singles: Sequence[Message], stored: set[Reading], again: Set[Message]) -> Spoken:
-        """When each message was said; None for `again` and for a reading that the broker delivers again and that was
-        stored before: they are no news."""
+        """When each message was sent, by our clock. None: it is not a sign of life, because it repeats an earlier
+        message: the statuses `again`, and readings that the broker delivers again and that were stored before."""
         return {
             m: None
             if m in again or (m.dup and isinstance(m.content, Reading) and m.content not in stored)
@@ -175,7 +177,7 @@ class Store:
 
 
 def _distinct_readings(batch: Sequence[Message]) -> tuple[list[Reading], set[Message]]:
-    """The readings by key, of several with one key the first; and the messages that repeat one."""
+    """The readings, sorted by key, the first of each key; and the messages that repeat one of them."""
     first: dict[tuple[str, int], Reading] = {}
     repeated = set()
     for message in batch:
@@ -189,18 +191,18 @@ def _distinct_readings(batch: Sequence[Message]) -> tuple[list[Reading], set[Mes
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: list[bytes]) -> None:
-    # In one piece: a COPY that asyncpg 0.32 writes piece by piece waits without end when its connection is lost
-    # between two of them, and under uvloop its error is nobody's. A view: asyncpg takes bytes for a file's name.
+    # In one piece: if asyncpg 0.32 copies several pieces and the connection is lost between two, it waits for ever.
+    # As a memoryview, because asyncpg takes bytes for a file's name.
     data = memoryview(b"".join([copy_format.HEADER, *rows, copy_format.TRAILER]))
     await connection.copy_to_table(table, source=data, columns=columns, format="binary")  # type: ignore[arg-type]
 
 
 async def _note_late(connection: Connection, stored: set[Reading], given_loads: Sequence[Reading]) -> None:
-    """Note the stored readings, and the lists of loads, whose time is counted already, so that the leader counts them
-    after all. `given_loads`: of readings stored before, only their list is new.
+    """Note the new readings and lists of loads whose time is counted already, so that the leader counts them later.
+    `given_loads`: readings stored before, of which only the list of loads is new.
 
     It reads `closing` after COPY has locked ven_telemetry: the leader moves `closing`, and then waits for every
-    transaction that held that lock and may have read the old one.
+    transaction that holds that lock, because it may have read the old value.
     """
     new = [*stored, *given_loads]
     if not new:

@@ -1,4 +1,4 @@
-"""How far the clocks of VENs are off: the time from what a reading says to its arrival, seen over several."""
+"""How far the clocks of VENs are off: the median time from a reading's timestamp to its arrival."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from shared.clocks import OFF_SECONDS
 
 _READINGS = 9
-# At most this many VENs are remembered; firmware may make up ids.
+# At most so many VENs are remembered; faulty firmware may invent ids without end.
 _VENS = 50_000
 _JITTER_US = 5_000_000
 
@@ -21,12 +21,12 @@ class _Clock:
     settled: bool = False
 
     def forget(self) -> None:
-        """Nothing is known of it."""
+        """Forget what was measured."""
         self.late.clear()
         self.settled, self.offset = False, 0.0
 
     def note(self, late: float) -> None:
-        """Take the median of each few readings; of those there are until the first few are complete."""
+        """Take the median of every _READINGS readings; until the first of these are complete, of those that came."""
         self.late.append(late)
         complete = len(self.late) == _READINGS
         if complete or not self.settled:
@@ -37,18 +37,18 @@ class _Clock:
 
 
 class Clocks:
-    """What this process knows of each VEN's clock. Times in µs since the epoch, results in s.
+    """What this process knows of each VEN's clock. Times are in µs since the epoch, results in s.
 
-    Readings that come faster than they were measured are a backlog, and how late those are says nothing of the clock.
-    Readings that come slower say little: they count only while nothing else was heard of a VEN.
+    Readings that arrive faster than they were measured are a backlog: their lateness says nothing about the clock.
+    Readings that arrive slower say little: they count only until the VEN has sent some at the right pace.
     """
 
     def __init__(self) -> None:
         self._clocks: dict[str, _Clock] = {}
 
     def hear(self, ven_id: str, ts: int, received: int) -> tuple[float | None, float]:
-        """Take a live reading of `ts` in. Returns how late it was (None if it may be of a backlog), and the median
-        of the last few."""
+        """Note a live reading of time `ts`. Returns how late it was (None if it may be part of a backlog), and the
+        median of the last readings."""
         late = (received - ts) / 1e6
         clock = self._clocks.get(ven_id)
         if clock is None:
@@ -68,7 +68,7 @@ class Clocks:
         return late if paced else None, clock.offset
 
     def off(self) -> Iterator[tuple[str, float]]:
-        """VENs whose clock is wrong, and by how many s."""
+        """The VENs whose clocks are off by OFF_SECONDS or more, each with how many s it is behind (negative: ahead)."""
         for ven_id, clock in self._clocks.items():
             if abs(clock.offset) >= OFF_SECONDS:
                 yield ven_id, clock.offset
@@ -81,7 +81,7 @@ class Clocks:
 
 
 def _at_pace(measured: int, arrived: int) -> bool:
-    """Whether two readings arrived about as far apart as they were measured."""
+    """Whether the time between two readings' arrivals is about the time between their measurements."""
     return measured > 0 and not _faster(measured, arrived) and arrived <= 2 * measured + _JITTER_US
 
 
@@ -90,6 +90,6 @@ def _faster(measured: int, arrived: int) -> bool:
 
 
 def _median(values: list[float]) -> float:
-    """The higher one of two in the middle. statistics.median takes longer, and this is for many VENs of a batch."""
+    """The median; of two values in the middle the higher. statistics.median is slower, and a batch has many VENs."""
     ordered = sorted(values)
     return ordered[len(ordered) // 2]

@@ -1,4 +1,4 @@
-"""Readings of a VEN and a time that are stored already: do they say the same?"""
+"""Compares readings with the stored reading of the same VEN and time: do they say the same?"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,9 +14,10 @@ Key = tuple[str, int]
 
 
 class Repeats(NamedTuple):
-    """What came of readings whose key was stored before.
+    """Readings whose VEN and time are stored already.
 
-    `conflicts`: messages that say something else; `loads`: readings whose loads are taken, since the first had none.
+    `conflicts`: messages that say something else; `loads`: readings whose loads are stored, because the stored reading
+    had none.
     """
 
     conflicts: list[Message]
@@ -26,7 +27,7 @@ class Repeats(NamedTuple):
 async def look_at_repeats(
     connection: Connection, singles: Sequence[Message], stored: set[Reading]
 ) -> Repeats:
-    """Compare the readings of a batch that are not among `stored` with those that are stored in their place."""
+    """Compare the readings of a batch that are not in `stored` with the stored readings of the same VEN and time."""
     repeats = [(m, m.content) for m in singles if isinstance(m.content, Reading) and m.content not in stored]
     if not repeats:
         return Repeats([], [])
@@ -41,7 +42,7 @@ async def look_at_repeats(
 
 
 async def _claim(connection: Connection, lacking: dict[Key, Reading]) -> list[Reading]:
-    """Of readings without a list of loads, those that nobody else gives one."""
+    """Mark the stored readings of these keys as having loads; returns those that no other process has marked."""
     if not lacking:
         return []
     keys = sorted(lacking)
@@ -61,7 +62,8 @@ def _key(reading: Reading) -> Key:
 
 
 def _differs(message: Message, reading: Reading, row: asyncpg.Record) -> bool:
-    """Whether a reading says something else than the stored one; to list no loads says nothing of them."""
+    """Whether a reading says something else than the stored one. A reading without a list of loads says nothing about
+    loads."""
     panel = (row["used"], row["shed"], row["requested"], row["event_id"], row["soc"])
     said = (
         reading.used_power_kw,

@@ -1,4 +1,4 @@
-"""Messages that cannot be stored: one row for the same topic and payload, with its reason."""
+"""Writes messages that cannot be stored: one row for each topic and payload, with the reason."""
 
 import re
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from ingest.message import DeadLetter, Message
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
-# Of a payload, the first 64 KiB are kept.
+# So much of a payload is kept, from its start.
 KEPT_PAYLOAD_BYTES = 64 * 1024
-# Of a topic, which may have 65,535 bytes in MQTT.
+# So much of a topic is kept; MQTT allows 65,535 bytes.
 KEPT_TOPIC_CHARACTERS = 1024
 _FIGURES = re.compile(r"'[^']*'|-?\d+(\.\d+)?").sub
 
 
 def fingerprint(message: Message) -> bytes:
-    """What identifies a message: sha256 of topic and payload."""
+    """Identifies a message: the sha256 of its topic and payload."""
     return sha256(b"\0".join((message.topic.encode(errors="replace"), message.payload))).digest()
 
 
 def is_cut(message: Message) -> bool:
-    """Whether a dead letter is not kept whole."""
+    """Whether only a part of a dead letter is kept."""
     return message.size > KEPT_PAYLOAD_BYTES or len(message.topic) > KEPT_TOPIC_CHARACTERS
 
 
@@ -42,9 +42,9 @@ class DeadLetterRow:
 
 
 async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -> int:
-    """Write the dead letters of a batch, inside its transaction; one row for the same message.
+    """Write the dead letters of a batch, inside its transaction; equal messages share one row.
 
-    Returns of how many kinds they are that were not seen before.
+    Returns how many kinds of them (see _kind) were not in the table before.
     """
     rows: dict[bytes, DeadLetterRow] = {}
     for message in batch:
@@ -63,13 +63,13 @@ async def write_dead_letters(connection: Connection, batch: Sequence[Message]) -
 
 
 def _kind(message: Message, content: DeadLetter) -> bytes:
-    """What tells a kind of dead letter from others: where it comes from and what is wrong, but no figure of it."""
+    """Identifies the kind of a dead letter: its topic, its VEN, and its reason without figures and quoted words."""
     parts = (message.topic, content.ven_id or "", _FIGURES("", content.error))
     return sha256("\0".join(parts).encode(errors="replace")).digest()
 
 
 def _row(sha: bytes, message: Message, content: DeadLetter) -> DeadLetterRow:
-    """The row of a message that was not seen yet."""
+    """The row of a dead letter that is the first of its topic and payload in the batch."""
     return DeadLetterRow(
         message_sha256=sha,
         received_at=message.received_at,
@@ -84,5 +84,5 @@ def _row(sha: bytes, message: Message, content: DeadLetter) -> DeadLetterRow:
 
 
 def storable(text: str) -> str:
-    """A text as PostgreSQL can hold it: without NUL, and with whole characters."""
+    """`text` without what PostgreSQL cannot hold: NULs and half surrogate pairs are replaced."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()

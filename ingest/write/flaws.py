@@ -1,4 +1,4 @@
-"""Flaws of what VENs send, for the people who run them: the latest of each kind, and how often it came."""
+"""Writes the flaws and conflicts of messages, for the operators of the VENs: the latest of each kind, and how many."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
@@ -15,7 +15,7 @@ CONFLICT_REASON = (
 
 
 def reason_of(message: Message) -> str | None:
-    """What was left out of a message, and why; None: nothing was."""
+    """What was left out of a message, and why; None if nothing was."""
     content = message.content
     if isinstance(content, Reading | Snapshot | StatusReport) and content.flaws:
         return "; ".join(content.flaws)
@@ -25,7 +25,7 @@ def reason_of(message: Message) -> str | None:
 async def write_flaws(
     connection: Connection, singles: Sequence[Message], conflicts: Iterable[Message]
 ) -> None:
-    """Write the flaws and conflicts of a batch, inside its transaction; one row for a VEN and a kind."""
+    """Write the flaws and conflicts of a batch, inside its transaction; one row for each VEN and kind."""
     rows: dict[tuple[str, str], FlawRow] = {}
     for message in singles:
         reason = reason_of(message)

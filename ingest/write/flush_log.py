@@ -1,4 +1,4 @@
-"""What was flushed since the last line in the log."""
+"""Collects what was written since the last `flush` line of the log."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ingest.write.flaws import CONFLICT_REASON, reason_of
 
 
 class Sampled:
-    """How many messages, and of one of them, as a sample, the reason, the topic and the VEN."""
+    """How many messages there were, and the reason, topic and VEN of the first of them, as a sample."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -31,8 +31,8 @@ class Sampled:
 class FlushSummary:
     """Counts of batches, and samples of messages that an operator should look at.
 
-    `busy`: s while at least one batch was being written; `writes`: how many s each batch took; `newest`: the newest
-    reading that was stored or known (its time, at most that of its arrival), µs since the epoch; 0: there was none.
+    `busy`: s during which at least one batch was being written; `writes`: how many s each batch took; `newest`: the
+    time of the newest reading, stored now or before, at most its arrival, in µs since the epoch; 0: there was none.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class FlushSummary:
         seconds: float,
         busy: float,
     ) -> None:
-        """Count one batch: it took `rows` rows, `seconds` from its beginning on, and `busy` more of the time."""
+        """Count one batch of `rows` rows that took `seconds`; `busy`: the s of these that no earlier batch took too."""
         self.batches += 1
         self.messages += len(batch)
         self.rows += rows
@@ -72,7 +72,7 @@ class FlushSummary:
             self.conflicts.add(message, CONFLICT_REASON)
 
     def fields(self) -> dict[str, object]:
-        """For the log: what was done, in how many seconds, and how old the newest reading of it is."""
+        """The fields of the log line: what was written, in how many s, and how old the newest reading of it is."""
         return {
             "seconds": round(time.monotonic() - self.began, 3),
             "messages": self.messages,
@@ -86,9 +86,9 @@ class FlushSummary:
 
 
 class Backlog:
-    """The messages that waited while a server was away, or ingest itself: counted until they are worked off.
+    """Counts the messages that waited in the broker while a server or ingest itself was away, until they are written.
 
-    As long as the broker has some, it gives as many as it may (`hold`).
+    While the broker has a backlog, it sends as many messages as it may (`hold`).
     """
 
     def __init__(self, hold: int) -> None:
@@ -98,8 +98,11 @@ class Backlog:
         self._away = True
 
     def look(self, messages: int, in_hand: int, *, away: bool) -> tuple[int, float] | None:
-        """To be called once a second, with how many `messages` were written since. Returns, once it is worked off, how
-        many these were and how many s that took; None otherwise, and if no more waited than were in hand."""
+        """To be called once a second, with how many `messages` were written since the last call.
+
+        When the backlog is written, returns how many messages it had and how many s that took; otherwise, and if it had
+        no more than `hold` messages, None.
+        """
         if away:
             self._away, self._messages, self._began = True, 0, None
             return None
@@ -119,7 +122,7 @@ def flawed(batch: Sequence[Message]) -> int:
 
 
 def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:
-    """How many rows a batch is in the database: a reading and each of its samples, or one."""
+    """How many rows a batch has in the database: a reading and each of its samples are a row, others are one."""
     return sum(
         1 + m.content.sample_count if isinstance(m.content, Reading) else 1
         for whole, outcome in zip(batch, outcomes, strict=True)

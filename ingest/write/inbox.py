@@ -1,4 +1,4 @@
-"""Where decoded messages wait for the writer: group commit happens here."""
+"""Decoded messages wait here until they are a batch for the writer (group commit)."""
 
 import asyncio
 import time
@@ -8,18 +8,18 @@ from contextlib import suppress
 
 from ingest.message import Message
 
-# Reading pauses while more than this (`Message.weight`) waits, or more than `hold` messages: the receive maximum does
-# not bind QoS 0, mosquitto 2.0 overruns it while it has a queue, and a thousand messages of 128 KiB are 128 MiB.
+# Reading pauses while more than this (`Message.weight`) waits, or more than `hold` messages. The receive maximum is not
+# enough: it does not bind QoS 0, mosquitto 2.0 exceeds it while it has a queue, and 1,000 messages may have 128 MiB.
 PAUSE_BYTES = 32 * 1024 * 1024
-# A batch of large messages ends here: it is held in memory besides what waits, and once more while it is sent.
+# A batch of large messages ends at this size: its memory comes on top of what waits, twice while it is sent.
 BATCH_BYTES = 8 * 1024 * 1024
 
 
 class Inbox:
     """Messages received and not yet written, oldest first.
 
-    `on_pressure(True)` is called when PAUSE_BYTES or `hold` messages wait, `on_pressure(False)`
-    when less than half of that waits. A batch has `batch_max` messages, but at most a third of `hold`: three batches
+    `on_pressure(True)` is called when PAUSE_BYTES or `hold` messages wait, `on_pressure(False)` when less than half of
+    that waits. A batch has at most `batch_max` messages, and at most a third of `hold`: three batches
     are in flight (committing, copying, collecting), and together they must fit into the broker's receive maximum.
     """
 
@@ -45,7 +45,7 @@ class Inbox:
         return self._waiting[0].received_at if self._waiting else None
 
     def put(self, message: Message) -> None:
-        """Take a message in; never blocks and never drops."""
+        """Add a message; never blocks and never drops one."""
         if not self._waiting:
             self._first_at = time.monotonic()
             self._some.set()
@@ -59,9 +59,9 @@ class Inbox:
             self.on_pressure(True)
 
     async def take(self) -> list[Message]:
-        """The next batch: as soon as `batch_max` messages wait, or `linger` s after the first of them.
+        """The next batch: as soon as `batch_max` messages wait, or `linger` s after the first of them arrived.
 
-        Empty once the inbox is closed and drained.
+        An empty list once the inbox is closed and empty.
         """
         if not self._closed:
             await self._some.wait()
@@ -73,13 +73,13 @@ class Inbox:
         return self._pop()
 
     def close(self) -> None:
-        """No more messages will come: hand out the rest without lingering."""
+        """Hand out the remaining messages without lingering; no more will come."""
         self._closed = True
         self._some.set()
         self._full.set()
 
     def drop(self, unwanted: Callable[[Message], bool]) -> int:
-        """Forget the waiting messages that the broker will send again; returns how many."""
+        """Forget the waiting messages that are `unwanted`; returns how many."""
         kept = [message for message in self._waiting if not unwanted(message)]
         dropped = len(self._waiting) - len(kept)
         self._waiting = deque(kept)
@@ -95,7 +95,7 @@ class Inbox:
             batch.append(waiting.popleft())
             size += batch[-1].weight
         self._bytes -= size
-        # What stays has waited while the last batch was written, so it does not linger again.
+        # The other messages have waited while the last batch was written, so they do not linger again.
         self._settle()
         return batch
 

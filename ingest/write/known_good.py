@@ -1,4 +1,4 @@
-"""A message that nothing is wrong with: if the database refuses it too, the fault is the database's."""
+"""Tries a known good message: if the database refuses it too, the fault is the database's, not a message's."""
 
 import time
 
@@ -23,13 +23,13 @@ _RETENTION_DAYS = 1
 
 
 async def trouble(lane: Lane) -> Exception | None:
-    """Why a plain reading with a load cannot be stored now, or None: it can. It is rolled back, so nobody sees it."""
+    """Why a plain reading with a load cannot be stored now; None: it can be stored. It is rolled back in any case."""
     try:
         connection = await lane.connected()
         attempt = connection.transaction()
         await attempt.start()
         try:
-            # A store of its own: the writer's remembers what is committed.
+            # A new Store, because the writer's remembers only what is committed.
             await Store(_VEN, Partitions()).write(connection, [_message()])
         finally:
             await attempt.rollback()

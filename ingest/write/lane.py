@@ -10,7 +10,7 @@ from shared.db import Connection
 
 
 class Lane:
-    """A connection, made when it is needed and again after it broke."""
+    """A connection that is made when it is first needed, and again after it broke."""
 
     def __init__(self, settings: Database, store: Store) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class Lane:
             connection.terminate()
 
     async def close(self) -> None:
-        """Close the connection with a goodbye to the server, within 2 s."""
+        """Close the connection in the orderly way; after 2 s, end it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(*db.UNREACHABLE):

@@ -1,4 +1,4 @@
-"""What is known of loads beside their samples, folded from many messages: newer fields win."""
+"""What is known of each load beside its samples: name, type, capacity, …, merged from many messages; the newer wins."""
 
 import time
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from ingest.message import Message, Reading, Snapshot
 from ingest.receive.decode import loads_of
 from ingest.receive.payloads import WireLoad
 
-# Another process may change it, or a backup may be restored: what was committed is trusted only this long.
+# What was committed is trusted only so long, because another process may change it, or a backup may be restored.
 _REMEMBER_SECONDS = 300.0
-# At most this many VENs are remembered; firmware may make up ids.
+# At most so many VENs are remembered; faulty firmware may invent ids without end.
 _REMEMBER_VENS = 50_000
 
 
 class Known(NamedTuple):
-    """One row for ven_loads. Times in µs since the epoch; the last three come only from snapshots."""
+    """One row for ven_loads. Times are in µs since the epoch; the last three fields come only from snapshots."""
 
     ven_id: str
     load_id: str
@@ -30,21 +30,21 @@ class Known(NamedTuple):
 
 
 class Description(NamedTuple):
-    """How a VEN's telemetry described its loads: the hash of all that, and when."""
+    """How a VEN's telemetry described its loads: `seen`, the hash of the description, and its time."""
 
     seen: int
     ts: int
 
 
-# By VEN; None: what was remembered of it is no longer true.
+# By VEN; None: forget the description that is remembered.
 Descriptions = dict[str, Description | None]
 
 
 class KnownLoads:
-    """Collects what a batch teaches of loads, leaving out what this process has lately committed.
+    """Collects what a batch says about loads, without what this process has lately committed.
 
-    Snapshots always count: their power is new each time. Of telemetry, only what describes a load is kept
-    here (the rest is in its samples), so the same list of loads again teaches nothing.
+    A snapshot always counts, because its powers are new. Telemetry counts only if it describes its loads differently
+    from before; its powers are in the samples.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class KnownLoads:
                     _add(rows, _from_snapshot(content, load))
             elif isinstance(content, Reading) and content.description is not None:
                 if not content.complete:
-                    # Loads are missing: what it says of the others counts as a snapshot's does.
+                    # Loads are missing from the list: it counts as a snapshot of the others.
                     described[content.ven_id] = None
                     for load in loads_of(content, message.payload):
                         _add(rows, _from_snapshot(content, load))
@@ -71,7 +71,7 @@ class KnownLoads:
                 last = self._last(content.ven_id, described)
                 if last is not None and last.seen == seen and last.ts <= content.ts:
                     continue
-                # Only the newest description is worth remembering: after a late one, learn the next again.
+                # Remember only the newest description; after a late reading, write the next description again.
                 newest = last is None or content.ts > last.ts
                 described[content.ven_id] = Description(seen, content.ts) if newest else None
                 for load in loads_of(content, message.payload):
@@ -79,7 +79,7 @@ class KnownLoads:
         return [rows[key] for key in sorted(rows)], described
 
     def remember(self, described: Descriptions) -> None:
-        """These VENs' descriptions are committed."""
+        """Remember the descriptions of these VENs, which are committed now."""
         if len(self._committed) > _REMEMBER_VENS:
             self._committed.clear()
         until = time.monotonic() + _REMEMBER_SECONDS
@@ -122,9 +122,9 @@ def _add(rows: dict[tuple[str, str], Known], new: Known) -> None:
 
 
 def merge(old: Known, new: Known) -> Known:
-    """Both pieces of knowledge as one: the later one's fields, and the other's where it has none.
+    """Two rows of one load merged: each field from the later row, or from the other one where that has none.
 
-    The same rule as the ON CONFLICT of `learn_loads` in queries.sql.
+    The ON CONFLICT of `learn_loads` in queries.sql has the same rule.
     """
     later, earlier = (new, old) if new.ts > old.ts else (old, new)
     old_at, new_at = old.snapshot_ts, new.snapshot_ts

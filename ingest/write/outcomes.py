@@ -1,4 +1,4 @@
-"""What came of the messages of a batch, once it is committed."""
+"""The outcomes of the messages of a committed batch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Outcomes = list[Outcome]
 
 @dataclass
 class Tally:
-    """Counts beside the outcomes, of batches that were committed since the counts were last read."""
+    """Counts other than outcomes, of the batches committed since the counts were last read."""
 
     conflicts: list[Message] = field(default_factory=list)
     new_dead_letters: int = 0
@@ -19,8 +19,8 @@ class Tally:
 def outcome_of(
     message: Message, stored: set[Reading], repeated: set[Message], statuses: dict[Message, Outcome]
 ) -> Outcome:
-    """The outcome of one message. `stored`: readings that were new; `repeated`: messages that repeat one of the same
-    batch; `statuses`: outcomes of statuses."""
+    """The outcome of one message. `stored`: readings that were new; `repeated`: messages that repeat a reading of the
+    same batch; `statuses`: the outcomes of statuses."""
     match message.content:
         case Reading() as reading:
             return Outcome.STORED if message not in repeated and reading in stored else Outcome.DUPLICATE
@@ -35,7 +35,7 @@ def outcome_of(
 
 
 def together(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome of a message that is an array: stored if any part was, else a duplicate if any was one."""
+    """The outcome of an array: stored if any part was, else duplicate if any part was one, else dead-lettered."""
     of_parts = set(outcomes)
     return next(
         each for each in (Outcome.STORED, Outcome.DUPLICATE, Outcome.DEAD_LETTERED) if each in of_parts

@@ -9,5 +9,5 @@ SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 
 
 def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    """Rows, of which there is at least one, as one list a column."""
+    """Rows, at least one, turned into one list for each column."""
     return [list(column) for column in zip(*rows, strict=True)]

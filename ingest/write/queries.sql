@@ -1,5 +1,5 @@
--- What ingest's writer asks of the database besides COPY. Times cross as bigint microseconds since the
--- Unix epoch (exact, and cheaper to bind than timestamps).
+-- The statements of ingest's writer besides COPY. Times are bound and returned as bigint microseconds since the Unix
+-- epoch (exact, and cheaper to bind than timestamps).
 
 -- name: insert_vens
 -- $1 text[]: VENs never seen before; $2 bigint[]: arrival
@@ -46,7 +46,7 @@ FROM (
 WHERE v.ven_id = n.ven_id
 
 -- name: learn_loads
--- $1..$10: the columns of ven_loads, by key; a key stands once. The rule is that of known.merge.
+-- $1..$10: the columns of ven_loads, sorted by key, each key once. The function `merge` in loads.py has the same rule.
 INSERT INTO ven_loads AS k (ven_id, load_id, ts, sampled, load_type, name, capacity_kw,
                             snapshot_ts, shed_capability_kw, used_power_kw)
 SELECT u.ven_id, u.load_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond', u.sampled, u.load_type, u.name,
@@ -88,8 +88,8 @@ ORDER BY ven_id
 FOR UPDATE
 
 -- name: read_transitions
--- $1 text[]: VENs; $2 bigint[]: oldest arrival of a new status of each -> transitions from the last one that arrived
--- before that on, by arrival
+-- $1 text[]: VENs; $2 bigint[]: oldest arrival of a new status of each -> the transitions by arrival, beginning with
+-- the last one that arrived before that
 SELECT s.ven_id, s.status, (extract(epoch FROM s.recorded_at) * 1000000)::bigint AS recorded_at,
        (extract(epoch FROM s.received_at) * 1000000)::bigint AS received_at
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, oldest)
@@ -102,7 +102,7 @@ JOIN ven_statuses s ON s.ven_id = u.ven_id AND s.received_at >= before.since
 ORDER BY s.ven_id, s.received_at, s.recorded_at
 
 -- name: read_known_statuses
--- $1 text[]: VENs; $2 text[]: a status of each -> those that the VEN has been in before
+-- $1 text[]: VENs; $2 text[]: a status of each -> the pairs of which the VEN had the status before
 SELECT u.ven_id, u.status
 FROM unnest($1::text[], $2::text[]) AS u (ven_id, status)
 WHERE EXISTS (SELECT 1 FROM ven_statuses s WHERE s.ven_id = u.ven_id AND s.status = u.status)
@@ -117,7 +117,7 @@ FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u (ven_id, st
 WHERE v.ven_id = u.ven_id
 
 -- name: read_deliveries
--- $1: client id; $2 integer[]: packet ids -> what arrived under them last
+-- $1: client id; $2 integer[]: packet ids -> the last message that arrived with each
 SELECT mid, message_sha256
 FROM status_deliveries
 WHERE client_id = $1 AND mid = ANY ($2::integer[])
@@ -133,7 +133,7 @@ ON CONFLICT (client_id, mid) DO UPDATE
 
 -- name: insert_dead_letters
 -- $1 bytea[]: sha256 of topic and payload, sorted, each once; $2 bigint[]: arrival; $3 bigint[]: times seen;
--- $4 text[]: topic; $5 bytea[]: payload, cut; $6 bigint[]: its whole size in bytes; $7 text[]: error;
+-- $4 text[]: topic; $5 bytea[]: payload, perhaps cut; $6 bigint[]: its whole size in bytes; $7 text[]: error;
 -- $8 bytea[]: sha256 of its kind; $9 text[]: its VEN, or null
 INSERT INTO dead_letters AS d (message_sha256, received_at, times_seen, topic, payload, payload_bytes, error,
                                kind_sha256, ven_id)
@@ -146,11 +146,11 @@ ON CONFLICT (message_sha256) DO UPDATE
     SET received_at = greatest(d.received_at, excluded.received_at), times_seen = d.times_seen + excluded.times_seen
 
 -- name: read_dead_letter_kinds
--- $1 bytea[]: kinds of dead letters -> those of which there are some
+-- $1 bytea[]: kinds of dead letters -> the kinds that are in the table
 SELECT DISTINCT kind_sha256 FROM dead_letters WHERE kind_sha256 = ANY ($1::bytea[])
 
 -- name: write_flaws
--- $1 text[]: VENs; $2 text[]: kinds, a pair of them once, sorted; $3 bigint[]: arrival of the latest; $4 bigint[]: times;
+-- $1 text[]: VENs; $2 text[]: kinds (sorted pairs, each once); $3 bigint[]: arrival of the latest; $4 bigint[]: how many;
 -- $5 text[]: topic of the latest; $6 text[]: its reason
 INSERT INTO ven_flaws AS f (ven_id, kind, first_at, last_at, times, topic, reason)
 SELECT u.ven_id, u.kind, 'epoch'::timestamptz + u.at * interval '1 microsecond',
@@ -162,7 +162,8 @@ ON CONFLICT (ven_id, kind) DO UPDATE
         topic = excluded.topic, reason = excluded.reason
 
 -- name: claim_lists
--- $1..$4 as of read_stored -> those that had no list of loads and have one from now on: nobody else gives them loads
+-- $1..$4 as in read_stored -> the readings that had no list of loads. They are marked as having one, so that no other
+-- process gives them loads.
 UPDATE ven_telemetry AS t SET lists_loads = true
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
 WHERE t.ven_id = u.ven_id AND t.ts = timezone('UTC', 'epoch'::timestamp + u.ts * interval '1 microsecond')
@@ -172,8 +173,8 @@ WHERE t.ven_id = u.ven_id AND t.ts = timezone('UTC', 'epoch'::timestamp + u.ts *
 RETURNING u.ven_id, u.ts
 
 -- name: read_stored
--- $1 text[]: VENs; $2 bigint[]: times of readings of theirs, as pairs; $3, $4: the first and the last of these
--- -> what is stored of them: the panel, and the ids and powers of the loads (null: none)
+-- $1 text[], $2 bigint[]: VENs and times of readings, as pairs; $3, $4: the first and the last of these times
+-- -> the stored reading of each: the panel, and the ids and powers of the loads (null: none)
 SELECT t.ven_id, u.ts, t.used_power_kw AS used, t.shed_power_kw AS shed, t.requested_reduction_kw AS requested,
        t.event_id, t.battery_soc AS soc, l.load_ids, l.powers
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)
@@ -189,7 +190,7 @@ CROSS JOIN LATERAL (
 ) AS l
 
 -- name: create_incoming
--- Where telemetry goes first when some of it is stored already.
+-- Telemetry is copied into this table first if some of it may be stored already.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_telemetry (LIKE ven_telemetry) ON COMMIT DELETE ROWS
 
 -- name: merge_incoming
@@ -200,11 +201,11 @@ ON CONFLICT DO NOTHING
 RETURNING ven_id, (extract(epoch FROM ts) * 1000000)::bigint AS ts
 
 -- name: closing
--- -> up to where readings are counted already, as us; null: none are
+-- -> the time up to which readings are counted, in us; null: none are counted
 SELECT CASE WHEN isfinite(closing) THEN (extract(epoch FROM closing) * 1000000)::bigint END FROM rollup_state
 
 -- name: note_late_readings
--- $1 text[], $2 bigint[]: readings whose time was counted before they came; $3 boolean[]: whether they list loads
+-- $1 text[], $2 bigint[]: readings that came after their time was counted; $3 boolean[]: whether they list loads
 WITH late AS (
     SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond' AS ts, u.lists_loads
     FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS u (ven_id, ts, lists_loads)
@@ -214,7 +215,7 @@ WITH late AS (
 INSERT INTO late_readings (ven_id, ts) SELECT ven_id, ts FROM late
 
 -- name: note_late_lists
--- $1 text[], $2 bigint[]: readings that are counted, and whose list of loads came after its time was
+-- $1 text[], $2 bigint[]: readings that are counted, whose lists of loads came after their time was counted
 INSERT INTO late_lists (ven_id, ts)
 SELECT u.ven_id, 'epoch'::timestamptz + u.ts * interval '1 microsecond'
 FROM unnest($1::text[], $2::bigint[]) AS u (ven_id, ts)

@@ -1,4 +1,4 @@
-"""One batch alone to the database, however often it fails: again, in halves, or as a dead letter."""
+"""Writes one batch alone until it is committed: tries again, in halves, or with a message as a dead letter."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 Work = Callable[[Connection], Awaitable[Outcomes]]
 
 _BACKOFF_SECONDS = (0.1, 5.0)
-# After a fail-over a new connection may lead to the primary.
+# After these, connect again. A read-only server may be a former primary: a new connection may reach the new one.
 _CONNECT_AGAIN = (*db.UNREACHABLE, asyncpg.ReadOnlySQLTransactionError)
 
 
@@ -35,7 +35,7 @@ class Retry:
         self._health = health
 
     async def reach(self, lane: Lane) -> None:
-        """Wait for the database."""
+        """Wait until the database can be used."""
 
         async def nothing(_: Connection) -> Outcomes:
             return []
@@ -43,13 +43,14 @@ class Retry:
         await self._until_done(lane, nothing)
 
     async def write(self, lane: Lane, batch: Sequence[Message]) -> Outcomes:
-        """Store every message of the batch, as what it is or as a dead letter; while the database is away, wait."""
+        """Store every message of the batch, or make it a dead letter; wait while the database is away."""
         try:
             return await self._until_done(lane, lambda connection: self._store.write(connection, batch))
         except TooOldError as exc:
             _bury_old(batch, exc.raw_from)
             return await self.write(lane, batch)
         except Exception as exc:
+            # Any other error is of the rows, or a bug of ours: halves find the message that causes it.
             if not isinstance(exc, asyncpg.PostgresError):
                 log.exception("storing_failed", messages=len(batch))
             if len(batch) == 1 and batch[0].parts:
@@ -61,10 +62,10 @@ class Retry:
             return await self.write(lane, batch[:half]) + await self.write(lane, batch[half:])
 
     async def _until_done(self, lane: Lane, work: Work) -> Outcomes:
-        """Do `work` on a connection until it succeeds; raises only errors of the rows themselves.
+        """Do `work` on a connection until it succeeds; raises only errors that a message causes.
 
-        Before a message is blamed, one that nothing is wrong with is tried: no message becomes a dead letter because of
-        the database.
+        Before a message is blamed, a known good one is tried, so that no message becomes a dead letter because of a
+        fault of the database.
         """
         delay = _BACKOFF_SECONDS[0]
         while not db.cancelled():
@@ -87,7 +88,7 @@ class Retry:
         raise asyncio.CancelledError
 
     async def _wait(self, lane: Lane, error: BaseException, delay: float) -> float:
-        """Wait `delay` seconds; returns how long to wait the next time."""
+        """Wait `delay` s, and close a broken connection; returns how long to wait the next time."""
         self._health.failed(Asker.WRITER, error)
         if isinstance(error, _CONNECT_AGAIN):
             await lane.close()

@@ -1,4 +1,4 @@
-"""The statuses of a batch to the database; timeline.py decides which are transitions."""
+"""Writes the statuses of a batch; timeline.py decides which of them are transitions."""
 
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,10 @@ _COLUMNS = ("ven_id", "recorded_at", "status", "details", "received_at")
 
 
 async def repeats(connection: Connection, singles: Sequence[Message], client_id: str) -> Set[Message]:
-    """Statuses that say what the same message said before, and so nothing of when: those that the broker delivers
-    again after they were stored, and retained ones without a time that their VEN has been in before.
+    """Statuses that repeat an earlier message, so that their arrival is not news: those that the broker delivers again
+    after they were stored, and retained ones without a time whose status the VEN had before.
 
-    `client_id` names the MQTT session that delivered them. The others are noted as delivered.
+    `client_id` names the MQTT session that delivered them. The other statuses are noted as delivered.
     """
     reports = [m for m in singles if isinstance(m.content, StatusReport)]
     if not reports:
@@ -34,7 +34,7 @@ async def repeats(connection: Connection, singles: Sequence[Message], client_id:
 
 
 async def _delivered_again(connection: Connection, client_id: str, reports: list[Message]) -> set[Message]:
-    """A delivery that the broker repeats has the same packet id and the same content."""
+    """Statuses that were stored before: a repeated delivery has the same packet id and the same content."""
     dups = {m.mid: m for m in reports if m.dup}
     if not dups:
         return set()
@@ -59,15 +59,15 @@ async def _kept(connection: Connection, reports: list[Message]) -> set[Message]:
 async def write_statuses(
     connection: Connection, singles: Sequence[Message], again: Set[Message], spoken: Spoken
 ) -> dict[Message, Outcome]:
-    """Write the transitions among the statuses of a batch, inside its transaction; returns their outcomes.
+    """Write the transitions among the statuses of a batch, inside its transaction; returns the statuses' outcomes.
 
-    Comes after update_vens, which inserts the VENs. `again` are those of `repeats`; `spoken`: as said_at gives it.
+    Must come after update_vens, which inserts the VENs. `again`: from `repeats`; `spoken`: from said_at.
     """
     outcomes = dict.fromkeys(again, Outcome.DUPLICATE)
     reports = [(m, m.content) for m in singles if isinstance(m.content, StatusReport) and m not in again]
     if not reports:
         return outcomes
-    # A retained one without a time says nothing of when; it is a transition only where the VEN is new to it.
+    # For a retained status without a time, the arrival has to do; it is here only if the VEN never had this status.
     arrivals = [spoken[m] or m.received_at for m, _ in reports]
     timelines = await _timelines(
         connection, [(r.ven_id, at) for (_, r), at in zip(reports, arrivals, strict=True)]

@@ -1,4 +1,4 @@
-"""Decides which statuses are transitions: pure functions of what the database holds of their VENs."""
+"""Decides which statuses are transitions, from the stored statuses of their VENs. Pure functions."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from ingest.message import Outcome
 
 
 class Transition(NamedTuple):
-    """A VEN began to be in `status`. Times in µs since the epoch: its arrival here, and where it stands in history."""
+    """A VEN changed to `status`. Times are in µs since the epoch: its arrival, and its time in the VEN's history."""
 
     received_at: int
     recorded_at: int
@@ -18,8 +18,9 @@ class Transition(NamedTuple):
 
 @dataclass
 class Timeline:
-    """The statuses of one VEN. `rows`: the transitions stored, by arrival, from the last one before the oldest arrival
-    at hand on. `status`, `status_at`, `received_at`: the current one, when it was said last, and when that arrived."""
+    """The statuses of one VEN. `rows`: the stored transitions by arrival, beginning with the last one before the batch.
+    `status`, `status_at`, `received_at`: the current status, its latest time, and the arrival of that message.
+    `new`: the transitions to write."""
 
     rows: list[Transition] = field(default_factory=list)
     status: str | None = None
@@ -30,10 +31,10 @@ class Timeline:
     def apply(
         self, received_at: int, ts: int | None, status: str, details: str | None, offline: bool
     ) -> Outcome:
-        """Take one status in that arrived at `received_at` and says that it is of `ts`.
+        """Add a status that arrived at `received_at` and has the time `ts` (None: without one); returns its outcome.
 
-        Statuses follow each other as they arrive. One that repeats the one before it is a duplicate, and so is one
-        that is stored with just this time; but not if it means offline: a will may say the same each time.
+        Statuses are ordered by arrival. A status is a duplicate if it repeats the status before it, or if it is stored
+        with the same time already; except one that means offline, because a last will has the same time each time.
         """
         at = bisect_left(self.rows, received_at, key=lambda row: row.received_at)
         before, after = (self.rows[at - 1] if at else None), (self.rows[at] if at < len(self.rows) else None)
@@ -53,7 +54,7 @@ class Timeline:
     def _become(self, received_at: int, recorded_at: int, status: str) -> None:
         said_since = self.received_at is not None and self.received_at > received_at
         if said_since and self.status is not None and self.received_at is not None:
-            # The status before was repeated since: the VEN went back to it.
+            # The former status was repeated after this one arrived: the VEN went back to it.
             back_at = max(self.received_at, recorded_at + 1)
             self._add(len(self.rows), Transition(self.received_at, back_at, self.status))
         else:
@@ -67,7 +68,8 @@ class Timeline:
     def _place(
         self, before: Transition | None, after: Transition | None, received_at: int, ts: int | None
     ) -> int:
-        """Its own time where that fits between its neighbours, else its arrival, else just beside a neighbour."""
+        """The time in history: its own time if that lies between its neighbours, else its arrival, else 1 µs beside a
+        neighbour."""
         low = before.recorded_at if before else -1
         high = after.recorded_at if after else received_at + 1
         beside = low + 1 if before else high - 1

@@ -1,4 +1,4 @@
-"""The VENs of a batch, as they are now, to the database."""
+"""Writes the present state of the VENs of a batch: signs of life, latest reading, latest list of loads."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,22 +9,22 @@ from ingest.write.clocks import Clocks
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
 
-# When a message was said, in µs by our clock; None: it says nothing of when, or repeats what was said before.
+# When each message was sent, in µs by our clock; None: unknown, or it repeats an earlier message.
 Spoken = Mapping[Message, int | None]
 
-
-# Messages of one VEN that arrive at several processes overtake each other by at most this much; by more when one of
-# these processes was away, and the broker delivers again what that one had in hand.
+# Messages of one VEN that arrive at several processes can overtake each other by at most so much; by more if one of
+# the processes was away, and the broker delivers again what that process had in hand.
 _OVERTAKING_US = 1_000_000
 _REDELIVERY_US = 10_000_000
 
 
 class Signs(NamedTuple):
-    """One row for update_vens: what a batch says of a VEN; None: nothing. Times in µs since the epoch.
+    """One row for update_vens: what a batch says about a VEN; None: nothing. Times are in µs since the epoch.
 
-    `alive`, `offline`: the latest sign of life, and the latest status that means offline; `ts` … `soc`: the latest
-    reading, with its first arrival; `loads_ts`, `loads_at`: the latest complete list of loads and when it counts from;
-    `lateness`, `offset`: s, of the VEN's clock (Clocks).
+    `alive`, `offline`: the latest sign of life, and the latest status that means offline.
+    `ts` … `soc`: the latest reading, with its first arrival.
+    `loads_ts`, `loads_at`: the time of the latest complete list of loads, and the earlier of that and its arrival.
+    `lateness`, `offset`: of the VEN's clock, in s (see Clocks).
     """
 
     ven_id: str
@@ -46,7 +46,7 @@ class Signs(NamedTuple):
 async def update_vens(
     connection: Connection, singles: Sequence[Message], signs: Sequence[Signs], seen: set[str]
 ) -> Iterable[str]:
-    """Write the VENs of a batch, inside its transaction; returns them. `seen`: VENs in the table already."""
+    """Write the VENs of a batch, inside its transaction; returns their ids. `seen`: VENs that are in the table."""
     arrivals = _arrivals(singles)
     unseen = sorted(arrivals.keys() - seen)
     if unseen:
@@ -61,9 +61,9 @@ async def update_vens(
 def signs_of(
     singles: Sequence[Message], stored: set[Reading], listed: set[Reading], spoken: Spoken, clocks: Clocks
 ) -> list[Signs]:
-    """What a batch says of its VENs, by VEN.
+    """What a batch says about its VENs, sorted by VEN.
 
-    `stored`: its readings that are new; `listed`: those whose loads are stored; `spoken`: as said_at gives it.
+    `stored`: its readings that are new; `listed`: readings whose loads are stored now; `spoken`: from said_at.
     """
     alive: dict[str, int] = {}
     offline: dict[str, int] = {}
@@ -92,11 +92,11 @@ def signs_of(
 
 
 def said_at(message: Message, shared: bool) -> int | None:
-    """When a message was said, by our clock: on arrival; a retained one at its own time, if it has one, and so a load
-    snapshot that the broker delivers again, of which nobody knows whether it was stored before.
+    """When a message was sent, in µs by our clock; None: unknown. Usually this is its arrival; but its own timestamp
 
-    `shared`: the messages of a VEN come by several processes, where they may overtake each other: a time of its own
-    that is hardly older than the arrival says better than this which was first.
+    - if it is retained, or a load snapshot that the broker delivers again (it may have been stored before);
+    - if `shared`, and the timestamp is hardly older than the arrival: messages of a VEN come by several processes, and
+      may overtake each other, so the timestamps show better which was sent first.
     """
     content, received_at = message.content, message.received_at
     ts = content.ts if isinstance(content, Reading | Snapshot | StatusReport) else None
@@ -134,7 +134,7 @@ def _signs(
 
 
 def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
-    """First arrival in the batch by VEN."""
+    """The first arrival in the batch of each VEN."""
     arrivals: dict[str, int] = {}
     for message in batch:
         if isinstance(message.content, Reading | Snapshot | StatusReport):

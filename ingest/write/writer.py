@@ -1,7 +1,7 @@
-"""Batches from the inbox to the database, and back to the broker as acknowledgements.
+"""Writes the batches of the inbox to the database, and acknowledges them to the broker.
 
 Two connections take turns: while one batch is finished and committed, the next one is copied over the other
-connection. So PostgreSQL has rows to take in while it waits for the disk. Batches commit and are acknowledged in
+connection, so that PostgreSQL works on rows while it waits for the disk. Batches are committed and acknowledged in
 the order in which they arrived. If a batch fails, the batch behind it is rolled back, because it may hold locks
 that the first needs. The failed batch is retried alone (retry.py); then two run again.
 """
@@ -54,7 +54,7 @@ class Writer:
         self._ack = ack
         self._lanes = (Lane(settings, store), Lane(settings, store))
         self._retry = Retry(store, state.database)
-        # Two at most, oldest first: the one to finish, and the one that is copied meanwhile.
+        # At most two, oldest first: the batch to finish, and the batch that is copied meanwhile.
         self._flights: deque[Flight] = deque()
         self._settled_at = 0.0
         self.flushes = FlushSummary()
@@ -68,8 +68,8 @@ class Writer:
         return self._flights[0].batch[0].received_at if self._flights else None
 
     async def run(self) -> None:
-        """Write, acknowledge, and again; returns when the inbox is closed and empty."""
-        # Before the first message: so that /health soon says whether the database is there.
+        """Write and acknowledge batches until the inbox is closed and empty."""
+        # Connect before the first message, so that /health soon shows whether the database is there.
         await self._retry.reach(self._lanes[0])
         async with asyncio.TaskGroup() as tasks:
             await self._copy_next(self._lanes[0])
@@ -78,16 +78,16 @@ class Writer:
         await self.close()
 
     def drop(self) -> None:
-        """End both connections at once; what is not committed is rolled back."""
+        """End both connections at once; PostgreSQL rolls back what is not committed."""
         for lane in self._lanes:
             lane.drop()
 
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
-        """Write the oldest batch to its end, and copy the one behind it, in this order:
+        """Finish the oldest batch, and copy the batch behind it. In this order:
 
-        1. Begin to copy the next batch over the other connection: it does not wait for this one's commit.
+        1. Begin to copy the next batch over the other connection, without waiting for the commit of this batch.
         2. Finish and commit this batch.
-        3. If that failed: roll the next batch back, write this one alone, and copy the next one again afterwards.
+        3. If that failed: roll the next batch back, write this batch alone, and copy the next one again afterwards.
         4. Acknowledge this batch, which is committed now. The connections change places.
         """
         here, there = self._lanes
@@ -116,7 +116,7 @@ class Writer:
             await self._copy(lane, self._flights[-1])
 
     async def _copy_again(self, lane: Lane) -> None:
-        """Copy the batch that was rolled back; if none had been taken yet, the next one."""
+        """Copy the batch that was rolled back; if the inbox had not given one yet, the next batch."""
         if self._flights:
             await self._copy(lane, self._flights[0])
         else:
@@ -126,12 +126,12 @@ class Writer:
         flight.copied = None
         try:
             flight.copied = await self._store.copy(await lane.connected(), flight.batch)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the batch is retried alone, and that says why
+        except Exception as exc:  # noqa: BLE001 - after any error, retry.py writes the batch alone, and logs why
             log.debug("copy_failed", error=type(exc).__name__)
             lane.drop()
 
     async def _finish(self, flight: Flight) -> Outcomes | None:
-        """Finish what is copied; None if that failed, or if copying did."""
+        """Finish a copied batch; None if that failed, or if copying it had failed."""
         if flight.copied is None:
             return None
         try:
@@ -143,9 +143,9 @@ class Writer:
         return outcomes
 
     async def _withdraw(self, ahead: asyncio.Task[None]) -> None:
-        """Roll back whatever is copied: it may hold locks that the batch which is retried alone needs."""
+        """Roll back the batch that is being copied: it may hold locks that the failed batch needs."""
         ahead.cancel()
-        # With a ROLLBACK, if PostgreSQL answers in time.
+        # The cancelled task sends ROLLBACK, if PostgreSQL answers in time.
         await asyncio.wait([ahead], timeout=_WITHDRAW_SECONDS)
         self.drop()
         await asyncio.wait([ahead])

@@ -66,7 +66,7 @@ def connack(**properties: int) -> Properties:
         ({}, None),
         ({"SessionExpiryInterval": 86400, "MaximumPacketSize": 200_000}, None),
         ({"SessionExpiryInterval": 3600}, "ends a session after 3600 s, not MQTT_SESSION_EXPIRY=86400"),
-        ({"MaximumQoS": 0}, "QoS 0 alone"),
+        ({"MaximumQoS": 0}, "QoS 0 only"),
         ({"WildcardSubscriptionAvailable": 0}, "no filters with"),
         ({"SharedSubscriptionAvailable": 0}, "no shared subscriptions"),
         ({"MaximumPacketSize": 1024}, "over 1,024 bytes"),

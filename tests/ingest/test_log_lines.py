@@ -90,12 +90,36 @@ def test_an_outage_reads_as_what_to_do_and_what_it_cost() -> None:
     ]
 
 
-def test_every_sentence_needs_only_the_fields_that_are_listed() -> None:
-    samples: dict[type, Any] = {str: "text", int: 3, float: 0.5, list: ["one"], bool: True}
+def said(event: str, *, count: int) -> str:
+    """The sentence of an event whose figures are all `count`."""
+    samples: dict[type, Any] = {str: "text", int: count, float: 0.5, list: ["one"], bool: True}
     types = field_types()
-    for event in LINES.sentences:
-        record = {
-            name: samples[types[name][0]] for each in listed() if each.event == event for name in each.fields
-        }
-        assert shown(at(10_000), {**TIME, **record, "event": event}).count("\n") == 0
+    fields = (name for each in listed() if each.event == event for name in each.fields)
+    return shown(at(10_000), {**TIME, **{name: samples[types[name][0]] for name in fields}, "event": event})
+
+
+@pytest.mark.parametrize("event", sorted(LINES.sentences))
+def test_a_sentence_needs_only_the_fields_that_are_listed(event: str) -> None:
+    assert said(event, count=3).count("\n") == 0
+
+
+def test_every_event_that_ends_a_trouble_has_a_sentence() -> None:
     assert LINES.good <= LINES.sentences.keys()
+
+
+@pytest.mark.parametrize("event", sorted(LINES.sentences))
+def test_one_is_not_counted_in_the_plural(event: str) -> None:
+    assert re.findall(r"\b1 (?:dead )?(?:messages|letters|VENs|conflicts)\b", said(event, count=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "one", "several"),
+    [
+        ("flawed", "1 message is stored", "3 messages are stored"),
+        ("conflicts", "1 message differs", "3 messages differ"),
+        ("awaiting_redelivery", "sends it again", "sends them again"),
+    ],
+)
+def test_the_predicate_goes_by_the_number(event: str, one: str, several: str) -> None:
+    assert one in said(event, count=1)
+    assert several in said(event, count=3)
