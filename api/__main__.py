@@ -14,6 +14,7 @@ from api.web.bounded_connection import Connection
 from shared import logs
 from shared.commands import program
 from shared.config import environment
+from shared.garbage import collect_seldom
 from shared.logs import get_logger
 from shared.ports import listen
 from shared.weak_password import warn_of_weak_password
@@ -57,6 +58,7 @@ def _serve() -> int:
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     with listen(host, port, "set API_PORT to a free one") as listener:
+        collect_seldom()
         log.info("started", host=host, port=port)
         Server(config).run(sockets=[listener])
     log.info("stopped")

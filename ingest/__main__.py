@@ -1,7 +1,6 @@
 """`python -m ingest`: settings, signals, and the daemon."""
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -15,15 +14,12 @@ from ingest.settings import Settings, read
 from shared import logs
 from shared.commands import program
 from shared.config import environment
+from shared.garbage import collect_seldom
 from shared.logs import get_logger
 from shared.ports import listen
 from shared.weak_password import warn_of_weak_password
 
 log = get_logger(__name__)
-
-# Messages hold no reference cycles. Python's default, a search for cycles after every 700 new objects, takes a tenth of
-# ingest's time.
-_GC_THRESHOLD = 50_000
 
 
 def main() -> int:
@@ -47,10 +43,7 @@ async def _run(settings: Settings, listener: socket.socket) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings)
-    # Modules and settings live until the exit, so the garbage collector need not search them.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
+    collect_seldom()
     log.info("started", host=settings.ingest.http_host, port=settings.ingest.http_port)
     try:
         await service.run(listener, stop)

@@ -64,7 +64,7 @@ async def _together(request: Request, source: Source) -> Response:
 
 def _question(request: Request) -> Hashable:
     """What is asked, and in which format."""
-    return request.scope["path"], request.scope["query_string"], request.headers.get("accept")
+    return request.scope["path"], request.scope["query_string"], *request.headers.getlist("accept")
 
 
 async def _answer(request: Request, source: Source) -> Response:

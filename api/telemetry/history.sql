@@ -63,8 +63,10 @@ GROUP BY 1
 ORDER BY 1
 
 -- name: as_kept
--- Fragment. Where the buckets asked for are those of the tier: its rows as they are, and sums where raw rows are read.
-SELECT bucket AS start, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id, {now} AS now FROM kept
+-- Fragment. Where the buckets asked for are those of the tier: its rows as they are, which are over, so that `now` says
+-- nothing of them, and sums where raw rows are read.
+SELECT bucket AS start, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id, NULL::timestamptz AS now
+FROM kept
 UNION ALL
 SELECT bucket, {sums}, {now} FROM pieces GROUP BY bucket
 ORDER BY 1
@@ -84,6 +86,7 @@ spans AS (
     JOIN LATERAL (
         SELECT * FROM ven_telemetry r
         WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last
+        OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 )
@@ -96,6 +99,7 @@ lists AS (
     JOIN LATERAL (
         SELECT ts FROM ven_telemetry r
         WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last AND r.lists_loads
+        OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ), spans AS (
@@ -106,6 +110,7 @@ lists AS (
         SELECT ts, used_power_kw, shed_power_kw FROM ven_load_samples r
         WHERE r.ven_id = $5::text AND r.load_id = $6::text
           AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last
+        OFFSET 0
     ) AS x ON true
     JOIN lists l ON l.first = s.first AND l.ts = x.ts
 )

@@ -38,7 +38,7 @@ class Sums(NamedTuple):
         )
 
 
-class Point(Struct, frozen=True, rename="camel"):
+class Point(Struct, frozen=True, rename="camel", gc=False):
     """One bucket: mean powers in kW, energy in kWh. eventId, requestedReductionKw: None outside an event; venCount: of
     the network alone; coverage: the part of the bucket so far that readings speak for, of VENs and loads."""
 

@@ -180,10 +180,12 @@ def _limits(row: Row, kind: Kind) -> Limits:
 
 
 def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:
-    if buckets.edges is None:
-        width = buckets.width
-        return [
-            ven_point(r["start"], min(r["start"] + width, r["now"]), sums(r)) for r in rows if r["covered_us"]
-        ]
-    ends = dict(buckets.spans())
-    return [ven_point(r["start"], min(ends[r["start"]], r["now"]), sums(r)) for r in rows if r["covered_us"]]
+    """The points of a VEN's or a load's rows; `now` is null in those of buckets that are over."""
+    width, ends = buckets.width, None if buckets.edges is None else dict(buckets.spans())
+    points = []
+    for row in rows:
+        if row["covered_us"]:
+            start, now = row["start"], row["now"]
+            end = ends[start] if ends else start + width
+            points.append(ven_point(start, min(end, now) if now else end, sums(row)))
+    return points

@@ -8,6 +8,9 @@ from api.web.errors import UnavailableError
 
 T = TypeVar("T")
 
+# Of the event loop: one in which answers are sent, one in which the next questions are read, one that asks them.
+_TURNS = 3
+
 
 class Together(Generic[T]):
     """Nobody gets an answer that is older than the question: who asks while one is looked up waits for the next one."""
@@ -34,6 +37,9 @@ class Together(Generic[T]):
         before = self._under_way.get(question)
         if before is not None:
             await asyncio.wait([before])
+            # Those whom it answered may ask again at once: their answers go out, their questions come in, and share this.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         # From here on it may miss what is stored: who comes now waits for the next one.
         me = self._under_way[question] = self._waiting.pop(question)
         try:

@@ -25,12 +25,14 @@ TODAY = f"{DAY:%Y%m%d}"
 RAW = ("ven_telemetry", "ven_load_samples")
 ALL = (START, END, timedelta(minutes=15), None)
 
-FILL = """
+PARTITIONS = """
 SELECT make_raw_day(day)
 FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz + interval '2 days', '1 day') AS day;
 SELECT make_rollup_month(%(start)s);
 SELECT make_rollup_month(%(start)s::timestamptz - interval '1 month');
 SELECT make_rollup_month(%(start)s::timestamptz + interval '1 month');
+"""
+ROWS = """
 INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
 SELECT 'v' || v, ts, 1, 0, ('"' || repeat('x', 200) || '"')::json, ts
 FROM generate_series(%(start)s::timestamptz, %(end)s, '1 minute') AS ts, generate_series(1, 20) AS v;
@@ -66,6 +68,7 @@ FROM generate_series(1, 20) AS v;
 UPDATE rollup_state SET closing = %(watermark)s, watermark = %(watermark)s, loads_watermark = %(closed)s,
     history_from = '-infinity', first_at = %(start)s;
 """
+FIGURES = {"start": START, "end": END, "watermark": WATERMARK, "closed": CLOSED}
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +76,16 @@ def connection(postgres: Database, template: str) -> Iterator[psycopg.Connection
     """A connection that plans as the api's do, to three days of data."""
     with new_database(postgres, template) as database, connected(database) as made:
         made.cursor_factory = psycopg.ClientCursor
-        made.execute(FILL, {"start": START, "end": END, "watermark": WATERMARK, "closed": CLOSED})
+        made.execute(PARTITIONS + ROWS, FIGURES)
         made.execute("VACUUM ANALYZE")
-        made.execute("SET plan_cache_mode = force_generic_plan")
-        made.execute("SET jit = off")
+        plan_as_the_api(made)
         yield made
+
+
+def plan_as_the_api(connection: psycopg.Connection) -> None:
+    """The settings of its sessions that plans depend on."""
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.execute("SET jit = off")
 
 
 def scans(connection: psycopg.Connection, query: str, *values: Any) -> list[tuple[str, str]]:
@@ -91,9 +99,12 @@ def scans(connection: psycopg.Connection, query: str, *values: Any) -> list[tupl
 
 def rows_read(connection: psycopg.Connection, query: str, *values: Any) -> int:
     """How many raw rows were read, those that a filter left out too."""
-    raw = (
-        node for node in executed(connection, query, *values) if node.get("Relation Name", "").startswith(RAW)
-    )
+    return raw_rows(executed(connection, query, *values))
+
+
+def raw_rows(nodes: Iterator[dict[str, Any]]) -> int:
+    """The same of a plan that was executed."""
+    raw = (node for node in nodes if node.get("Relation Name", "").startswith(RAW))
     return int(sum((n["Actual Rows"] + n.get("Rows Removed by Filter", 0)) * n["Actual Loops"] for n in raw))
 
 
@@ -101,11 +112,16 @@ def executed(connection: psycopg.Connection, query: str, *values: Any) -> Iterat
     """The nodes of the plan, as it was executed."""
     connection.execute(f"PREPARE q AS {query}".encode())
     try:
-        places = f"({', '.join(['%s'] * len(values))})" if values else ""
-        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE q{places}"
-        row = connection.execute(explain.encode(), values or None).fetchone()
+        return execute(connection, *values)
     finally:
         connection.execute("DEALLOCATE q")
+
+
+def execute(connection: psycopg.Connection, *values: Any) -> Iterator[dict[str, Any]]:
+    """The same of the prepared statement q."""
+    places = f"({', '.join(['%s'] * len(values))})" if values else ""
+    explain = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE q{places}"
+    row = connection.execute(explain.encode(), values or None).fetchone()
     assert row is not None
     plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
     return _nodes(plan[0]["Plan"])
@@ -156,6 +172,23 @@ def test_a_history_reads_raw_rows_only_of_what_is_open(connection: psycopg.Conne
 def test_a_history_of_the_past_reads_no_raw_rows(connection: psycopg.Connection, name: str) -> None:
     statement, ids = HOT[name]
     assert raw_scans(scans(connection, statement, START, DAY, *ALL[2:], *ids)) == []
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_plan_made_for_empty_tables_reads_no_more_rows(
+    postgres: Database, template: str, name: str
+) -> None:
+    statement, ids = HOT[name]
+    with new_database(postgres, template) as database, connected(database) as connection:
+        connection.cursor_factory = psycopg.ClientCursor
+        connection.execute(PARTITIONS, FIGURES)
+        plan_as_the_api(connection)
+        connection.execute(f"PREPARE q AS {statement}".encode())
+        list(execute(connection, *ALL, *ids))
+        connection.execute(ROWS, FIGURES)
+        # From a quarter of an hour before the watermark's last to now, and a hold before, at a reading a minute.
+        assert raw_rows(execute(connection, *ALL, *ids)) <= (15 + 12 + 16) * len(ids)
+        assert raw_rows(execute(connection, START, DAY, *ALL[2:], *ids)) == 0
 
 
 @pytest.mark.parametrize("name", HOT)

@@ -94,6 +94,18 @@ async def test_nobody_waits_for_a_lost_database_twice() -> None:
     assert await together.ask("a", store.look) == 0
 
 
+async def test_who_asks_again_at_once_shares_the_next_look() -> None:
+    together, store = Together[int](), Store()
+    first = asyncio.create_task(together.ask("a", store.look))
+    await store.begun.wait()
+    second = asyncio.create_task(together.ask("a", store.look))
+    await asyncio.sleep(0)
+    store.gate.set()
+    await first
+    await asyncio.gather(together.ask("a", store.look), second)
+    assert store.looks == 2
+
+
 async def test_nothing_is_kept_when_all_have_their_answers() -> None:
     together, store = Together[int](), Store()
     store.gate.set()
