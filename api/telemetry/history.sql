@@ -77,42 +77,51 @@ ORDER BY 1
 {grouped}
 
 -- name: ven_readings
--- Fragment.
+-- Fragment. Of each stretch, by itself, whatever the planner knows: the last reading before it, and those in it.
 spans AS (
     SELECT s.first, s.last, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
            CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END AS requested_kw, t.event_id,
            t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
     FROM stretches s
     JOIN LATERAL (
-        SELECT * FROM ven_telemetry r
-        WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last
+        SELECT * FROM (
+            SELECT * FROM ven_telemetry r
+            WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.first
+            ORDER BY r.ts DESC LIMIT 1
+        ) AS carried
+        UNION ALL
+        SELECT * FROM ven_telemetry r WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last
         OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 )
 
 -- name: load_samples
--- Fragment. A sample speaks until its VEN's next list of loads, whether that names the load or not.
-lists AS (
+-- Fragment. The same; a sample speaks until its VEN's next list of loads, whether that names the load or not.
+lists AS MATERIALIZED (
     SELECT s.first, s.last, t.ts, t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
     FROM stretches s
     JOIN LATERAL (
-        SELECT ts FROM ven_telemetry r
-        WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last AND r.lists_loads
+        SELECT ts FROM (
+            SELECT ts FROM ven_telemetry r
+            WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.first
+              AND r.lists_loads
+            ORDER BY r.ts DESC LIMIT 1
+        ) AS carried
+        UNION ALL
+        SELECT ts FROM ven_telemetry r WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last AND r.lists_loads
         OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ), spans AS (
     SELECT l.*, x.used_power_kw AS used_kw, coalesce(x.shed_power_kw, 0) AS shed_kw,
            NULL::double precision AS requested_kw, NULL::text AS event_id
-    FROM stretches s
+    FROM lists l
     JOIN LATERAL (
-        SELECT ts, used_power_kw, shed_power_kw FROM ven_load_samples r
-        WHERE r.ven_id = $5::text AND r.load_id = $6::text
-          AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.last
+        SELECT used_power_kw, shed_power_kw FROM ven_load_samples r
+        WHERE r.ven_id = $5::text AND r.ts = l.ts AND r.load_id = $6::text
         OFFSET 0
     ) AS x ON true
-    JOIN lists l ON l.first = s.first AND l.ts = x.ts
 )
 
 -- name: ven_tier

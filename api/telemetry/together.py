@@ -37,7 +37,7 @@ class Together(Generic[T]):
         before = self._under_way.get(question)
         if before is not None:
             await asyncio.wait([before])
-            # Those whom it answered may ask again at once: their answers go out, their questions come in, and share this.
+            # Whoever that look answered may ask again at once, and then shares this one.
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
         # From here on it may miss what is stored: who comes now waits for the next one.
