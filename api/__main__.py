@@ -25,11 +25,11 @@ _SHUTDOWN_SECONDS = 10
 
 
 class Server(uvicorn.Server):
-    """uvicorn that ends by itself after SIGTERM or SIGINT, with exit code 0, rather than by that signal."""
+    """uvicorn that exits with 0 after SIGTERM or SIGINT, instead of being ended by the signal."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop in order at the first signal."""
+        """Shut down at the first signal."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; 0, 1 when it cannot listen, 2 when a setting is wrong."""
+    """Serve until SIGTERM or SIGINT. Exit code: 0; 1 when the api cannot listen; 2 when a setting is wrong."""
     return program.run_service("api", __doc__, _serve)
 
 

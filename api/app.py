@@ -1,4 +1,4 @@
-"""The ASGI app: its routes, what surrounds them, and the one table of errors."""
+"""The ASGI app: the routes, the middleware, and the table of errors."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -65,7 +65,7 @@ ROUTES: list[BaseRoute] = [
     resource("/docs/{file}", GET=contract.get_asset, params=None),
 ]
 
-# Whatever is not here is unforeseen: a 500 that only the log explains.
+# An error that is not here is unforeseen: the answer is a 500, and only the log says why.
 ERRORS = {
     errors.ApiError: errors.answer_api_error,
     HTTPException: errors.answer_http_exception,
@@ -74,9 +74,9 @@ ERRORS = {
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The app, which reads its settings from the environment and .env if none are given.
+    """The app. Without `settings`, it reads them from the environment and .env; raises SettingsError.
 
-    Starts without its database and answers 503 where it needs it. Raises SettingsError.
+    It starts without the database, and answers 503 to requests that need the database.
     """
     if settings is None:
         settings = read(environment())

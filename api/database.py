@@ -20,19 +20,20 @@ else:
     Pool = asyncpg.Pool
 
 _CONNECT_SECONDS = 3.0
-# To wait for a free connection, and to open one if there is room in the pool.
+# The time to wait for a free connection, and to open one if there is room in the pool.
 _ACQUIRE_SECONDS = 4.0
-# If a query takes this much longer than its statement_timeout, its connection is taken for dead.
+# If a query takes so much longer than statement_timeout, the connection counts as dead.
 _GRACE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
-# A server that closed a connection shows so only when it is used: this fast, and the query is asked again in another.
+# The client finds out that the server closed a connection only when it uses the connection. If that fails within this
+# time, the query is repeated on another connection.
 _FOUND_CLOSED_SECONDS = 0.5
 _CLOSED = (
     *(asyncpg.ConnectionDoesNotExistError, asyncpg.AdminShutdownError, asyncpg.InternalClientError),
     ConnectionError,
 )
-# What the server reports of each session, without being asked: it only reads, and the api's role is not a superuser
-# (its login may be one, if it takes no role).
+# Parameters that the server reports for each session without a question: the session is read-only, and its role is not
+# a superuser (without DB_API_ROLE, the login may be one).
 _READ_ONLY = (("default_transaction_read_only", "on"),)
 _AS_ROLE = (*_READ_ONLY, ("is_superuser", "off"))
 
@@ -40,7 +41,8 @@ _AS_ROLE = (*_READ_ONLY, ("is_superuser", "off"))
 class Database:
     """A pool that opens connections when they are needed, so it starts without the database and recovers from its loss.
 
-    Every failure to connect or to answer is an UnavailableError, within seconds. `statement_timeout` in seconds.
+    If the database cannot be reached or does not answer, methods raise UnavailableError, after `statement_timeout`
+    (in s) and 7 s at the latest.
     """
 
     def __init__(self, settings: DatabaseSettings, statement_timeout: float) -> None:
@@ -50,7 +52,7 @@ class Database:
         self._pool: Pool | None = None
 
     async def open(self) -> None:
-        """Make the pool; connects to nothing yet."""
+        """Make the pool, without connecting yet."""
         server_settings = {
             "application_name": "ecs-api",
             **({"role": self._settings.api_role} if self._settings.api_role else {}),
@@ -75,7 +77,7 @@ class Database:
         )
 
     async def close(self) -> None:
-        """Give queries under way a few seconds, then cut the connections."""
+        """Wait 5 s for the queries under way, then end the connections."""
         if self._pool is None:
             return
         try:
@@ -85,11 +87,11 @@ class Database:
 
     @property
     def in_use(self) -> int:
-        """How many connections a request holds now."""
+        """How many connections are in use by requests now."""
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool else 0
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """The rows of a query; raises UnavailableError. If the server had closed its connection, another is tried."""
+        """The rows of a query; raises UnavailableError. If the server had closed the connection, tries another one."""
         began = time.monotonic()
         try:
             return await self._fetch(query, *values)
@@ -145,7 +147,7 @@ class Database:
 
     async def _release(self, connection: Any) -> None:
         assert self._pool is not None  # noqa: S101 it was acquired from there
-        # One that is closed by now tells nothing.
+        # A connection that is closed by now raises InterfaceError.
         with suppress(asyncpg.InterfaceError):
             if not _is_as_opened(connection, self._as_opened):
                 connection.terminate()
@@ -155,11 +157,11 @@ class Database:
 
 
 def _is_as_opened(connection: Connection, as_opened: tuple[tuple[str, str], ...]) -> bool:
-    """Whether the session may still do no more than it should. Its statements are ours and set nothing, so this only
-    guards against a mistake; resetting each time would be a second round trip with every request."""
+    """Whether the session is still read-only and of the api's role. None of our statements change that, so this only
+    guards against a mistake. It replaces asyncpg's reset, which is a second round trip with every request."""
     reported = connection.get_settings()
     return all(getattr(reported, name, value) == value for name, value in as_opened)
 
 
 async def _as_it_is(_: Connection) -> None:
-    """Instead of asyncpg's own reset: see _is_as_opened."""
+    """Replaces asyncpg's own reset with nothing: see _is_as_opened."""

@@ -1,4 +1,4 @@
-"""Which answer a request gets after an error from the database."""
+"""The answer to a request after an error from the database."""
 
 import asyncpg
 
@@ -7,11 +7,11 @@ from shared.db_errors import MIGRATE, meaning
 
 
 def unavailable(error: BaseException) -> UnavailableError | None:
-    """The UnavailableError for an error of a query; None if it says nothing of the database's state: our mistake."""
+    """The UnavailableError for an error of a query; None if the query is wrong, which is our mistake."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return UnavailableError("the query took longer than API_STATEMENT_TIMEOUT: ask for a shorter range")
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-        # The api never writes, so this is a query of ours that is wrong.
+        # The api never writes, so the query is wrong.
         return None
     why = meaning(error)
     if why is None:
@@ -20,8 +20,7 @@ def unavailable(error: BaseException) -> UnavailableError | None:
 
 
 def cannot_connect(error: BaseException, role: str) -> UnavailableError:
-    """The UnavailableError to raise from an error while connecting, which never is the request's fault. `role`: that
-    of DB_API_ROLE."""
+    """The UnavailableError for an error while connecting, which is never the request's fault. `role`: DB_API_ROLE."""
     if isinstance(error, asyncpg.InvalidParameterValueError):
         # The role or a setting the connection asks for does not exist yet.
         return UnavailableError(MIGRATE)

@@ -1,4 +1,4 @@
-"""The wiring: everything that handlers work with, made from the settings."""
+"""The wiring: makes everything that handlers use, from the settings."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ _FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 
 def make_services(settings: Settings) -> Services:
-    """The database, the fixtures in memory, the contract, the figures for Prometheus, and what the numbers mean."""
+    """The database, the metrics, the contract, the page, shared results of queries, and the fixtures in memory."""
     database = Database(settings.db, settings.api.statement_timeout)
     offline_after = timedelta(seconds=settings.dashboard.ven_offline_after)
     vens = VenStore(_FIXTURES / "vens.json")

@@ -17,7 +17,7 @@ class Settings(Struct, frozen=True):
 
 
 def read(env: Mapping[str, str]) -> Settings:
-    """The settings in `env`; SettingsError with one line that names what is wrong."""
+    """The settings in `env`. Raises SettingsError with one line that names what is wrong."""
     return Settings(
         db=config.read(config.Database, env),
         api=config.read(config.Api, env),

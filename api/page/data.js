@@ -1,4 +1,4 @@
-// Requests to the api: the key, and whether it answers.
+// Requests to the api, with the API key.
 
 const KEY = "ecs-key";
 

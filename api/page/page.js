@@ -1,4 +1,4 @@
-// Which view is shown, and when it asks again. Each figure is asked for about as often as it changes.
+// Which view is shown, and when it repeats its requests: about as often as the figures change.
 
 import { ask, idPath, keep, KeyNeeded, Refused } from "./data.js";
 import { Chart, events, loadSeries, POWERS, powers, range, SPANS, together } from "./plots.js";

@@ -1,4 +1,4 @@
-"""The page and its files, read and compressed once."""
+"""The page at / and its files, read and compressed once."""
 
 import gzip
 import importlib.util
@@ -15,7 +15,7 @@ from api.web.lookup import service
 _HERE = Path(__file__).parent
 _CHARTS = "dygraph-combined.js"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# Nothing from elsewhere, and nothing inline.
+# The browser loads nothing from other hosts, and runs nothing inline.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -45,7 +45,7 @@ class Page:
         self._files = {each.name: _File(each) for each in [*found, _charts()]}
 
     def file(self, request: Request, name: str) -> Response:
-        """A file of it; raises NotFoundError."""
+        """The answer with a file of the page; raises NotFoundError."""
         if name not in self._files:
             raise NotFoundError(f"the page has no file {name[:128]!r}")
         return tagged(request, self._files[name].answer(request))
@@ -60,7 +60,7 @@ class _File:
         self._type = _TYPES[path.suffix]
 
     def answer(self, request: Request) -> Response:
-        """It, as small as the client takes it."""
+        """The file, compressed if the client accepts that."""
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers = {**_HEADERS, "Content-Encoding": "gzip"}
             return Response(self._compressed, HTTPStatus.OK, headers, self._type)
@@ -78,7 +78,7 @@ async def get_file(request: Request) -> Response:
 
 
 def _charts() -> Path:
-    """dygraphs' script, out of its package; the package itself, which wants more to be imported, stays unused."""
+    """The script in the package dygraphs, which is not imported: that would need more packages."""
     found = importlib.util.find_spec("dygraphs")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("the package dygraphs is missing: pip install -r requirements.txt")

@@ -8,13 +8,14 @@ export const SPANS = {
   month: { hours: 720, granularity: "6h" },
 };
 
-// These two write style attributes, which the page's policy forbids; the legend is our own.
+// These two plugins write style attributes, which the page's policy forbids. The page has its own legend.
 Dygraph.PLUGINS = Dygraph.PLUGINS.filter((each) => each !== Dygraph.Plugins.Legend && each !== Dygraph.Plugins.Annotations);
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const LOADS = ["used", "shed", "asked", "good", "bad", "quiet"];
 
-// start, end and granularity of a history that ends now; `start` is a whole bucket, so that answers can be compared.
+// start, end and granularity of a history that ends now; `start` is a whole hour, so that requests within an hour differ
+// in `end` only.
 export function range(name) {
   const { hours, granularity } = SPANS[name];
   const start = new Date(Math.floor(Date.now() / 3600000) * 3600000 - hours * 3600000);
@@ -29,7 +30,7 @@ export class Chart {
     this.events = [];
   }
 
-  // rows: [Date, one number or null for each of the series]; from, to: what the chart spans
+  // rows: [Date, one number or null for each of the series]; start, end: the range of the chart
   show(rows, { start, end }, title) {
     const labels = ["time", ...this.series.map(([name]) => name)];
     const last = rows.findLast((row) => row.slice(1).some((value) => value !== null));
@@ -37,7 +38,7 @@ export class Chart {
     this.box.setAttribute("aria-label", `${title}: at last ${says}`);
     this.last = last;
     this.tell(last);
-    // A step is drawn to the next row: the open bucket's ends now.
+    // A step is drawn up to the next row, so the last bucket, which is still open, needs a row at its end: now.
     const now = new Date(end), open = rows.at(-1)?.slice(1) ?? this.series.map(() => null);
     const given = { file: [...rows, [now, ...open]], dateWindow: [Date.parse(start), now.getTime()] };
     if (this.drawn) this.drawn.updateOptions(given);
@@ -87,7 +88,7 @@ export const powers = (history) => history.points.map((point) => [new Date(point
 
 export const loadSeries = (loads) => loads.slice(0, LOADS.length).map((load, n) => [load.name || load.id, LOADS[n]]);
 
-// From when to when readings named an event, as far as buckets tell; one span for buckets of it in a row, since two
+// From when to when readings named an event, in whole buckets; one span for successive buckets of an event, because two
 // would show a seam.
 export function events({ points }) {
   const spans = [];
@@ -100,7 +101,7 @@ export function events({ points }) {
   return spans;
 }
 
-// One row a time, a column a load.
+// One row for each time, with a column for each load.
 export function together(histories) {
   const rows = new Map();
   histories.forEach((history, n) => {

@@ -1,10 +1,10 @@
-// Figures and lists: what the api answers → what is shown. Texts are set as texts, never as markup.
+// Figures and lists: answers of the api → elements of the page. Texts are set as texts, never as markup.
 
 const number = (digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
 const whole = number(0), tenth = number(1), thousandth = number(3);
 const percent = new Intl.NumberFormat("en", { style: "percent" });
 
-// A dash for what is not known; powers in kW.
+// Powers in kW; a dash for an unknown value.
 export const shown = (value) => (value === null || value === undefined ? "–" : (Math.abs(value) < 100 ? thousandth : tenth).format(value));
 const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
 
@@ -24,7 +24,7 @@ export function element(name, text, attributes = {}) {
   return made;
 }
 
-// Tiles are made once and then only get new texts, so that nothing moves.
+// Tiles are made once, and then only get new texts, so that nothing moves.
 export function tiles(list, figures) {
   for (const [name, value, unit, more] of figures) {
     let tile = list.querySelector(`[data-name="${name}"]`);

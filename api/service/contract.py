@@ -16,7 +16,7 @@ from shared import installation
 
 FILE = installation.data("docs") / "backend-api.yaml"
 _PAGE = Path(__file__).with_name("docs.html")
-# libyaml's, ten times as fast, where it is there.
+# libyaml's loader is ten times as fast, but not installed everywhere.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ASSETS = {
     "swagger-ui.css": "text/css",
@@ -42,7 +42,7 @@ class Contract:
         return Response(self._assets[name], media_type=_ASSETS[name], headers=headers)
 
     def for_swagger_ui(self) -> Any:
-        """The document as OpenAPI 3.0, which is what the bundled page can read."""
+        """The document as OpenAPI 3.0, because the bundled page cannot read 3.1."""
         return _downgraded(self.document) | {"openapi": "3.0.3"}
 
 
@@ -69,7 +69,7 @@ def _contract(request: Request) -> Contract:
 
 
 def _downgraded(node: Any) -> Any:
-    """`type: [x, "null"]` and `anyOf: [x, {type: "null"}]`, which 3.0 does not know, as `nullable`."""
+    """`node` with `nullable` for `type: [x, "null"]` and `anyOf: [x, {type: "null"}]`, which 3.0 does not know."""
     if isinstance(node, list):
         return [_downgraded(item) for item in node]
     if not isinstance(node, dict):

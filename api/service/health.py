@@ -18,7 +18,7 @@ async def say_alive(_: Request) -> Response:
 
 
 async def check_database(request: Request) -> Response:
-    """GET /health/db-check: 200, or 503 that says what is wrong with the database."""
+    """GET /health/db-check: 200, or 503 with what is wrong with the database."""
     its = service(request, Database)
     missing = await missing_tables(its)
     if missing:

@@ -1,4 +1,4 @@
-"""What the database must have for the api to answer: its tables, and this version's migrations."""
+"""The tables and migrations that the database must have for the api to answer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ TABLES = (
 
 
 async def missing_tables(database: Database) -> Sequence[str]:
-    """The tables of TABLES that are not there."""
+    """The tables of TABLES that do not exist."""
     return [row["name"] for row in await database.fetch(SQL["missing_tables"], TABLES)]
 
 
 async def applied_migrations(database: Database) -> set[str]:
-    """Names of the migrations that the database has had."""
+    """The names of the applied migrations."""
     return {row["migration_id"] for row in await database.fetch(SQL["applied_migrations"])}

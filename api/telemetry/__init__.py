@@ -1,7 +1,9 @@
-"""What ingest stored, answered:
+"""Answers about the data that ingest stored, in the order in which a request passes:
 
-params: the query string of a history; buckets, calendar: the spans of time it asks for, and which tier has them
-sources: whose history it is; queries: one function a question, SQL in history.sql and queries.sql
+history, loads, fleet, stats: the handlers; a history's answer is encoded in `history`
+params: parses the query string of a history
+buckets, calendar: the buckets of a history, and the rollup tier that has them
+sources: the history of a VEN, a load or the network; queries: runs the SQL of history.sql and queries.sql
 points: rows → the points of an answer
-history, loads, fleet, stats: the handlers; live, totals, shared_result: what several requests share
+live, totals (by shared_result), together: results that several requests share
 """

@@ -1,4 +1,4 @@
-"""The buckets of a history: how wide, where they begin and end, and how many an answer may hold."""
+"""The buckets of a history: their width, where they begin and end, and how many an answer may have."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,9 @@ from api.telemetry.params import Granularity, HistoryParams, parse_granularity
 from api.web.errors import BadRequestError
 
 MAX_POINTS = 11_000
-# What the server picks from when no granularity is given.
+# The server chooses from these when no granularity is given.
 DEFAULTS = tuple(parse_granularity(text) for text in ("5m", "15m", "1h", "6h", "1d", "1w", "1mo"))
-# What it names when the one given does not fit.
+# An error names the finest of these that fits.
 _SUGGESTIONS = tuple(parse_granularity(text) for text in ("1s", "5s", "10s", "15s", "30s", "1m")) + DEFAULTS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,8 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Buckets(Struct, frozen=True):
     """Whole buckets from `start` until before `end` (UTC), each of `granularity`.
 
-    `edges`: where they begin and the last one ends, when they follow a calendar; None: the width repeats
-    from the Unix epoch.
+    `edges`: if buckets follow a calendar, where each begins and where the last one ends; None: buckets of equal width,
+    counted from the Unix epoch.
     """
 
     start: datetime
@@ -33,11 +33,11 @@ class Buckets(Struct, frozen=True):
 
     @property
     def width(self) -> timedelta:
-        """How long a bucket is; of a calendar's, about."""
+        """The length of a bucket; for buckets that follow a calendar, approximately."""
         return timedelta(seconds=self.granularity.seconds)
 
     def spans(self) -> Iterator[tuple[datetime, datetime]]:
-        """Where each bucket begins and ends."""
+        """The start and the end of each bucket."""
         if self.edges is not None:
             yield from pairwise(self.edges)
             return
@@ -47,11 +47,11 @@ class Buckets(Struct, frozen=True):
             at += width
 
     def are(self, width: int) -> bool:
-        """Whether they are those of a tier of `width` s."""
+        """Whether the buckets are the same as those of a tier of `width` s."""
         return self.edges is None and self.granularity.seconds == width
 
     def tier(self, widths: tuple[int, ...]) -> int | None:
-        """The first of `widths` (s) that every bucket is made of; None: only raw rows tell."""
+        """The first of `widths` (s) that divides every bucket; None: the buckets need raw rows."""
         for width in widths:
             if self.edges is None:
                 whole = self.granularity.seconds % width == 0
@@ -63,9 +63,8 @@ class Buckets(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """What histories of a kind may be made of: tiers, by width in s, the widest first, and raw rows.
-
-    `raw_hours`: for how long raw rows at most; `begins`: where each tier does, and raw rows (None).
+    """The data that histories of one kind are made of. `tiers`: the widths of the rollup tiers in s, the widest first;
+    `raw_hours`: the longest range that may be read from raw rows; `begins`: where each tier and raw rows (None) begin.
     """
 
     tiers: tuple[int, ...]
@@ -73,15 +72,15 @@ class Limits(Struct, frozen=True):
     begins: dict[int | None, datetime]
 
     def tier(self, granularity: Granularity, zone: ZoneInfo | None, start: datetime) -> int | None:
-        """The widest tier that buckets of `granularity` are made of; None: only raw rows tell."""
+        """The widest tier that divides buckets of `granularity`; None: they need raw rows."""
         return cover(start, start + timedelta(microseconds=1), granularity, zone).tier(self.tiers)
 
 
 def choose(params: HistoryParams, start: datetime, end: datetime, limits: Limits) -> Buckets | None:
     """The buckets that cover [start, end): of the granularity given, else of the finest default that fits.
 
-    With `start` left open, it begins where the granularity's data does; None: that is after `end`. Raises
-    BadRequestError that names the finest granularity that fits.
+    If the request has no `start`, they begin where the data of the granularity begins; None if that is after `end`.
+    Raises BadRequestError that names the finest granularity that fits.
     """
     zone, given = params.timezone, params.granularity
     if given is not None and params.start is None:
@@ -105,7 +104,7 @@ def choose(params: HistoryParams, start: datetime, end: datetime, limits: Limits
 def _why_not(
     granularity: Granularity, start: datetime, end: datetime, zone: ZoneInfo | None, limits: Limits
 ) -> str | None:
-    """Why [start, end) cannot be answered in buckets of `granularity`; None: it can."""
+    """Why [start, end) cannot be answered in buckets of `granularity`; None if it can."""
     tier = limits.tier(granularity, zone, start)
     if tier is None and end - start > timedelta(hours=limits.raw_hours):
         finest = f"{limits.tiers[-1] // 60}m"
@@ -127,12 +126,12 @@ def count(start: datetime, end: datetime, granularity: Granularity, zone: ZoneIn
         first, last = _fixed(start, end, granularity.seconds)
         return last - first
     about = int((end - start) / timedelta(seconds=granularity.seconds))
-    # Edges are only worked out where they may fit.
+    # Compute the edges only if so many buckets may be allowed.
     return about if about > MAX_POINTS + 1 else len(calendar.edges(start, end, granularity, zone)) - 1
 
 
 def cover(start: datetime, end: datetime, granularity: Granularity, zone: ZoneInfo | None) -> Buckets:
-    """The whole buckets that cover [start, end), which is not empty."""
+    """The whole buckets that cover [start, end), which must not be empty."""
     if calendar.follows(granularity, zone):
         edges = calendar.edges(start, end, granularity, zone)
         return Buckets(edges[0], edges[-1], granularity, edges)

@@ -1,4 +1,4 @@
-"""Where buckets begin that follow a calendar: hours of a day, days, weeks from Monday, months from the 1st."""
+"""The edges of buckets that follow a calendar: hours of a day, days, weeks from Monday, months from the 1st."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ _DAY_HOURS = 24
 
 
 def follows(granularity: Granularity, zone: ZoneInfo | None) -> bool:
-    """Whether buckets of `granularity` follow the calendar of `zone`, rather than repeat from the Unix epoch."""
+    """Whether buckets of `granularity` follow the calendar of `zone`; else they are counted from the Unix epoch."""
     if granularity.unit in ("w", "mo"):
         return True
     return zone is not None and zone.key != "UTC" and aligns(granularity)
 
 
 def aligns(granularity: Granularity) -> bool:
-    """Whether a time zone says where buckets of `granularity` begin: hours that divide a day, or whole days."""
+    """Whether buckets of `granularity` begin at times of a time zone: hours that divide a day, or whole days."""
     if granularity.unit in ("w", "mo"):
         return True
     hours, rest = divmod(granularity.seconds, 3600)
@@ -28,12 +28,12 @@ def aligns(granularity: Granularity) -> bool:
 
 
 def edges(start: datetime, end: datetime, granularity: Granularity, zone: ZoneInfo | None) -> list[datetime]:
-    """Where the buckets begin (UTC) that cover [start, end), and where the last one ends.
+    """The start of each bucket that covers [start, end), and the end of the last one, in UTC.
 
-    Steps of several days, weeks or months are counted from 1970: from its first day, Monday or month.
+    Buckets of several days, weeks or months are counted from the first day, Monday or month of 1970.
     """
     where = zone or ZoneInfo("UTC")
-    # One step more on each side: where clocks jump at midnight a day's date does not tell all.
+    # _steps gives one more on each side, because clocks may change at midnight.
     first, last = start.astimezone(where).date(), end.astimezone(where).date()
     found = sorted(set(_steps(first, last, granularity, where)))
     return found[bisect_right(found, start) - 1 : bisect_left(found, end) + 1]
@@ -55,7 +55,7 @@ def _steps(first: date, last: date, granularity: Granularity, zone: ZoneInfo) ->
 
 
 def _hours(first: date, last: date, count: int, zone: ZoneInfo) -> Iterator[datetime]:
-    """Local times at whole multiples of `count` hours; one that comes twice begins a bucket each time."""
+    """Local times at whole multiples of `count` hours; a time that comes twice begins a bucket each time."""
     for day in range(-1, (last - first).days + 2):
         midnight = datetime.combine(first + timedelta(days=day), datetime.min.time())
         for hour in range(0, _DAY_HOURS, count):
@@ -71,5 +71,5 @@ def _month(day: date) -> int:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    # fold=0: of a midnight that comes twice, the first.
+    # fold=0: the first, if this midnight comes twice.
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""/api/fleet: the VENs that have sent something, from the database, page by page."""
+"""/api/fleet: the VENs that have sent messages, from the database, page by page."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.database import Database
-from api.telemetry.loads import Load, loads_of, no_such_ven, storable
+from api.load import Load
+from api.telemetry.loads import loads_of, no_such_ven, storable
 from api.telemetry.totals import Totals
 from api.web.errors import BadRequestError
 from api.web.figures import rounded
@@ -25,7 +26,7 @@ _DEFAULT_LIMIT, _MOST = 100, 1000
 
 
 class FleetVen(Struct, frozen=True, rename="camel", kw_only=True):
-    """A VEN as its messages show it. Powers in kW, of its latest reading; times in UTC."""
+    """A VEN as its messages show it. Powers are in kW, from its latest reading; times in UTC."""
 
     id: str
     online: bool
@@ -40,13 +41,13 @@ class FleetVen(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class FleetVenWithLoads(FleetVen, frozen=True, rename="camel", kw_only=True):
-    """The same, with its loads."""
+    """A VEN with its loads."""
 
     loads: list[Load]
 
 
 class FleetPage(Struct, frozen=True):
-    """VENs by id. `total`: on all pages; `next`: what `after` has to be for the next page, null on the last."""
+    """VENs by id. `total`: how many on all pages; `next`: the `after` of the next page, null on the last."""
 
     vens: list[FleetVen]
     total: int
@@ -54,7 +55,7 @@ class FleetPage(Struct, frozen=True):
 
 
 class FleetParams(Struct, frozen=True):
-    """The query of a page; `online` None: both."""
+    """The query of a page. `online`: None selects VENs online and offline."""
 
     online: bool | None
     prefix: str
@@ -63,14 +64,14 @@ class FleetParams(Struct, frozen=True):
 
 
 def fleet_params(request: Request) -> FleetParams:
-    """What `request` asks of the fleet; raises BadRequestError."""
+    """The parameters of `request`; raises BadRequestError."""
     query = request.query_params
     online = one_of("online", query["online"], ("true", "false")) == "true" if "online" in query else None
     limit = query.get("limit", str(_DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= _MOST):
         raise BadRequestError(f"limit: {shown(limit)} is not a number from 1 to {_MOST}")
-    # PostgreSQL text cannot hold NUL. No id holds a control character: none begins with one, and all that come after
-    # what stands before a NUL come after the rest as well.
+    # PostgreSQL text cannot hold NUL, and no id has a control character. So a prefix with a NUL matches no id, as one
+    # with \x01 does; and the ids after a text with a NUL are those after the part before the NUL.
     prefix, after = query.get("prefix", "").replace("\0", "\x01"), query.get("after", "").partition("\0")[0]
     return FleetParams(online, prefix, int(limit), after)
 

@@ -23,18 +23,18 @@ from api.web.resource import csv_table, json
 from shared.tiers import WIDEST
 
 _US = timedelta(microseconds=1)
-# So far back a point is looked for first: rows of the widest tier may not be written yet.
+# A point before the range is first looked for so far back, because rows of the widest tier may not be written yet.
 _RECENT = 4 * WIDEST.width
 
 
 class Histories(Together[Response]):
-    """Those of VENs and loads that are looked up now."""
+    """Histories of VENs and loads that are being looked up."""
 
 
 async def network(request: Request) -> Response:
-    """GET /api/stats/network/history: one answer for all who ask the same while the network's figures are shared."""
+    """GET /api/stats/network/history: equal requests share one answer while the network's figures are fresh."""
     live = service(request, Live)
-    # Before anything is asked of the database.
+    # Answer wrong parameters before any query.
     _check_timezone(history_params(request))
     await live.get()
     answers, asked = live.answers, _question(request)
@@ -57,18 +57,18 @@ async def load(request: Request) -> Response:
 
 
 async def _together(request: Request, source: Source) -> Response:
-    """The same answer to all who asked the same before it was looked up."""
+    """One answer for all equal requests that came before the lookup began."""
     histories = service(request, Histories)
     return tagged(request, await histories.ask(_question(request), lambda: _answer(request, source)))
 
 
 def _question(request: Request) -> Hashable:
-    """What is asked, and in which format."""
+    """What equal requests have in common: path, query string and Accept."""
     return request.scope["path"], request.scope["query_string"], *request.headers.getlist("accept")
 
 
 async def _answer(request: Request, source: Source) -> Response:
-    """What is asked of `source`. One question to the database, if the range is given and nothing is to be filled."""
+    """The answer from `source`. If the range is given and nothing is to be filled, one query is enough."""
     params = history_params(request)
     _check_timezone(params)
     limits = await source.limits()
@@ -78,7 +78,7 @@ async def _answer(request: Request, source: Source) -> Response:
         buckets = choose(params, params.start, params.end, limits)
         found = await source.points(buckets, buckets.tier(limits.tiers)) if buckets else []
         if not found:
-            # Nothing is there, or no such VEN.
+            # Raises NotFoundError if there is no such VEN.
             await source.stored()
     else:
         stored = await source.stored()
@@ -101,14 +101,14 @@ def _check_timezone(params: HistoryParams) -> None:
 
 
 def _tells_range(params: HistoryParams) -> bool:
-    """Whether the request alone tells its buckets: what is stored can only make the range shorter."""
+    """Whether the buckets follow from the request alone, so that no query for the stored range is needed."""
     if params.start is None or params.end is None or params.fill != "none":
         return False
     return count(params.start, params.end, params.granularity or DEFAULTS[0], params.timezone) <= MAX_POINTS
 
 
 def _cut(params: HistoryParams, stored: Stored, limits: Limits) -> Buckets | None:
-    """The buckets of the range asked for, cut to what is stored and to now; None: nothing is there."""
+    """The buckets of the range asked for, cut to the stored range and to now; None if that is empty."""
     if stored.first is None or stored.last is None:
         return None
     start = max(params.start or stored.first, stored.first)
@@ -121,7 +121,7 @@ def _cut(params: HistoryParams, stored: Stored, limits: Limits) -> Buckets | Non
 async def _before(
     params: HistoryParams, source: Source, limits: Limits, buckets: Buckets, found: list[Point]
 ) -> Point | None:
-    """The point that is carried into the first buckets: the last one that a range from earlier on would have."""
+    """The point that `locf` carries into the first buckets: the last one before `buckets`; None if there is none."""
     if params.fill != "locf" or (found and found[0].timestamp == buckets.start):
         return None
     recent = await _last(params, source, limits, buckets, buckets.start - _RECENT)
@@ -134,7 +134,7 @@ async def _before(
 async def _last(
     params: HistoryParams, source: Source, limits: Limits, buckets: Buckets, start: datetime
 ) -> Point | None:
-    """The last point of _RECENT from `start` on, before `buckets` and in buckets as they are."""
+    """The last point within _RECENT after `start` and before `buckets`, in buckets of the same granularity."""
     tier = limits.tier(buckets.granularity, params.timezone, start)
     begins, end = limits.begins[tier], min(start + _RECENT, buckets.start)
     if begins >= end:
@@ -147,7 +147,7 @@ async def _last(
 def _filled(
     params: HistoryParams, stored: Stored, buckets: Buckets, found: list[Point], before: Point | None
 ) -> list[Point]:
-    """With a point for every bucket from the first stored one until now, or to the last with data if `end` was open."""
+    """A point for every bucket until now; if the request has no `end`, until the last bucket with data."""
     until = stored.now
     if params.end is None:
         if not found:

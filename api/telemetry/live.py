@@ -1,4 +1,4 @@
-"""The network since its tiers end, and where each tier begins: one moment, shared by all who ask."""
+"""The network's figures after the end of its tiers, and where each tier begins: of one moment, shared by requests."""
 
 from collections.abc import Hashable
 from datetime import MAXYEAR, UTC, datetime
@@ -16,8 +16,8 @@ from api.web.errors import UnavailableError
 
 
 class Network(Struct, frozen=True):
-    """The network at `now`. `minutes` hold all from `t0` on, tiers all before it; `today_uwh`: energy since the
-    dashboard's midnight; `first_at`: its first reading, None without any; `begins`: where tiers and raw rows do."""
+    """The network at `now`. `minutes`: everything from `t0` on (tiers have everything before `t0`); `today_uwh`: energy
+    since the dashboard's midnight; `first_at`: the first reading, or None; `begins`: where tiers and raw rows begin."""
 
     now: datetime
     t0: datetime
@@ -28,7 +28,8 @@ class Network(Struct, frozen=True):
 
 
 class Live(Shared[Network]):
-    """Computes it. `day_zone`: where today begins at midnight; `answers`: what was answered at its present moment."""
+    """Computes Network. `day_zone`: the time zone in which today begins at midnight; `answers`: histories that were
+    answered from the present Network."""
 
     def __init__(self, database: Database, day_zone: ZoneInfo) -> None:
         super().__init__(self._read)
@@ -59,7 +60,7 @@ class Live(Shared[Network]):
 
 
 def sums(row: Any) -> Sums:
-    """The sums in a row of a history."""
+    """The Sums in a row of a history."""
     return Sums(
         row["used_uwh"],
         row["shed_uwh"],

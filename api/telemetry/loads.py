@@ -1,26 +1,14 @@
-"""/api/vens/{venId}/loads: the loads of a VEN as telemetry and load snapshots have them now."""
+"""/api/vens/{venId}/loads: the loads of a VEN, from its latest telemetry and load snapshots."""
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.database import Database
+from api.load import Load, load_of
 from api.telemetry import queries
 from api.web.errors import NotFoundError
-from api.web.figures import rounded
 from api.web.lookup import service
 from api.web.resource import json
-
-
-class Load(Struct, frozen=True, rename="camel"):
-    """A load; powers in kW, generation is negative."""
-
-    id: str
-    type: str | None
-    capacity_kw: float
-    shed_capability_kw: float
-    current_power_kw: float
-    name: str | None
 
 
 async def list_all(request: Request) -> Response:
@@ -38,31 +26,23 @@ async def get_one(request: Request) -> Response:
 
 
 async def loads_of(database: Database, ven_id: str) -> list[Load]:
-    """The loads of a VEN now, by id; raises NotFoundError."""
+    """The present loads of a VEN, by id; raises NotFoundError."""
     rows = await queries.ven_loads(database, storable(ven_id))
     if rows is None:
         raise no_such_ven(ven_id)
-    return [
-        Load(
-            id=row["load_id"],
-            type=row["load_type"],
-            capacity_kw=rounded(row["capacity_kw"]),
-            shed_capability_kw=rounded(row["shed_capability_kw"]),
-            current_power_kw=rounded(row["power_kw"]),
-            name=row["name"],
-        )
-        for row in rows
-    ]
+    return [load_of(row) for row in rows]
 
 
 def storable(name: str) -> str:
-    """An id for a query. PostgreSQL text cannot hold NUL, so no stored id has one: ask for the empty id."""
+    """`name` for a query; PostgreSQL text cannot hold NUL, so an id with a NUL becomes "", which no VEN has either."""
     return "" if "\0" in name else name
 
 
 def no_such_ven(ven_id: str) -> NotFoundError:
     """The answer for a VEN that has sent nothing."""
-    return NotFoundError(f"venId: nothing was heard of a VEN {ven_id[:128]!r}")
+    return NotFoundError(
+        f"venId: no message of a VEN {ven_id[:128]!r} came; GET /api/fleet lists those that sent some"
+    )
 
 
 def no_such_load(ven_id: str, load_id: str) -> NotFoundError:

@@ -1,4 +1,4 @@
-"""What a history is asked for: a frozen struct with bounds, or a BadRequestError that names the parameter."""
+"""Parses the query string of a history: a frozen struct, or a BadRequestError that names the parameter."""
 
 import re
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ Fill = Literal["none", "null", "locf"]
 
 HISTORY_PARAMS = ("start", "end", "granularity", "timezone", "fill", "format")
 
-# Months are 30 days here: enough to tell whether a range fits.
+# A month counts as 30 days, which is exact enough to decide whether a range fits.
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "mo": 30 * 86400}
 _MAX_WIDTH_SECONDS = 3660 * 86400
 _GRANULARITY = re.compile(r"([1-9]\d{0,9})(s|mo|m|h|d|w)", re.ASCII)
@@ -30,17 +30,17 @@ class Granularity(Struct, frozen=True):
 
     @property
     def seconds(self) -> int:
-        """Its length in s; of months, about."""
+        """Its length in s; for months, approximately."""
         return self.count * _UNITS[self.unit]
 
     @property
     def text(self) -> str:
-        """As a client writes it."""
+        """The granularity as a client writes it, such as 15m."""
         return f"{self.count}{self.unit}"
 
 
 class HistoryParams(Struct, frozen=True, kw_only=True):
-    """What a history is asked for; None: not given. Times are aware, in UTC."""
+    """The parameters of a history; None: not given. Times are aware, in UTC."""
 
     start: datetime | None
     end: datetime | None
@@ -51,7 +51,7 @@ class HistoryParams(Struct, frozen=True, kw_only=True):
 
 
 def history_params(request: Request) -> HistoryParams:
-    """What `request` asks of a history; raises BadRequestError."""
+    """The parameters of `request`; raises BadRequestError."""
     query = request.query_params
     span = interval(query)
     granularity = query.get("granularity")
@@ -88,5 +88,5 @@ def _timezone(text: str) -> ZoneInfo:
 
 @cache
 def _timezones() -> dict[str, str]:
-    """Every IANA name, by its lower case."""
+    """Every IANA name, by its lower-case form."""
     return {name.lower(): name for name in available_timezones()}

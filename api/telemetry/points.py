@@ -1,4 +1,4 @@
-"""Sums of energy and covered time as the points of an answer. docs/architecture.md, "Meaning of the numbers"."""
+"""Makes the points of an answer from sums of energy and covered time (docs/architecture.md: Meaning of the numbers)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ _UWH_OF_KWH = 1_000_000_000
 
 
 class Sums(NamedTuple):
-    """What a stretch of time holds: energies in uWh (1e-9 kWh), covered times in us, the greatest event's id."""
+    """The sums of a stretch of time: energies in uWh (1e-9 kWh), covered times in us, the greatest id of an event."""
 
     used_uwh: int
     shed_uwh: int
@@ -26,7 +26,7 @@ class Sums(NamedTuple):
     event_id: str | None
 
     def plus(self, other: "Sums") -> "Sums":
-        """Both stretches together."""
+        """The sums of both stretches together."""
         ids = [each for each in (self.event_id, other.event_id) if each is not None]
         return Sums(
             self.used_uwh + other.used_uwh,
@@ -39,8 +39,8 @@ class Sums(NamedTuple):
 
 
 class Point(Struct, frozen=True, rename="camel", gc=False):
-    """One bucket: mean powers in kW, energy in kWh. eventId, requestedReductionKw: None outside an event; venCount: of
-    the network alone; coverage: the part of the bucket so far that readings speak for, of VENs and loads."""
+    """One bucket: mean powers in kW, energy in kWh. eventId, requestedReductionKw: None outside an event; venCount:
+    only of the network; coverage: only of VENs and loads, the part of the bucket so far that readings speak for."""
 
     timestamp: datetime
     used_power_kw: float | None = None
@@ -53,7 +53,7 @@ class Point(Struct, frozen=True, rename="camel", gc=False):
 
 
 class HistoryResponse(Struct, frozen=True):
-    """Points in order of time, and the granularity they have."""
+    """Points in order of time, and their granularity."""
 
     points: list[Point]
     granularity: str
@@ -63,23 +63,23 @@ COLUMNS = tuple(field.encode_name for field in msgspec.structs.fields(Point))
 
 
 def kilowatts(uwh: int, us: int) -> float:
-    """Mean power in kW of an energy in uWh over us."""
+    """The mean power in kW of an energy in uWh over a time in us."""
     return rounded(uwh * 3.6 / us)
 
 
 def kilowatt_hours(uwh: int) -> float:
-    """Energy in kWh; its 9 decimals are whole uWh."""
+    """An energy in kWh; its 9 decimals are whole uWh."""
     return uwh / _UWH_OF_KWH + 0.0
 
 
 def rounded_count(mean: float) -> float | int:
-    """A mean of counts as it is answered: 24.5, but 25."""
+    """A mean of counts, rounded for an answer: 24.5, but 25 instead of 25.0."""
     shown = rounded(mean)
     return int(shown) if shown.is_integer() else shown
 
 
 def ven_point(start: datetime, end: datetime, sums: Sums) -> Point:
-    """The point of a VEN or a load: powers while readings speak. `end`: of the bucket so far."""
+    """The point of a VEN or a load: mean powers over the time that readings speak for. `end`: of the bucket so far."""
     return Point(
         start,
         kilowatts(sums.used_uwh, sums.covered_us),
@@ -93,8 +93,8 @@ def ven_point(start: datetime, end: datetime, sums: Sums) -> Point:
 
 
 def network_point(start: datetime, end: datetime, sums: Sums, first_at: datetime) -> Point:
-    """The point of the network: powers over the bucket, less what lies before the network's first reading."""
-    # If the first reading came late, `first_at`, which is shared for some seconds, may not know of it yet.
+    """The point of the network: mean powers over the bucket, without the time before the network's first reading."""
+    # `first_at` is cached for some seconds, so it may be later than the first reading if that came late.
     begins = max(start, first_at) if first_at < end else start
     length = round((end - begins) / _US)
     return Point(
@@ -113,8 +113,8 @@ def filled(
 ) -> list[Point]:
     """A point for every bucket that begins before `until`.
 
-    `null`: a bucket without data has nothing but its timestamp. `locf`: it has the power, the reduction asked for, the
-    event and the count of the last one before it, but no energy of its own. `before`: the last one before the range.
+    `null`: a bucket without data has only its timestamp. `locf`: it has the powers, the requested reduction, the event
+    and the count of the last point before it, but no energy. `before`: the last point before the range.
     """
     starts = (start for start, _ in buckets.spans() if start < until)
     return list(_fill({point.timestamp: point for point in found}, starts, before, carry=fill == "locf"))

@@ -1,4 +1,4 @@
-"""A result that many ask for and that costs more than a request should: computed at most once a second."""
+"""A result that many requests need and that costs more than a request should: computed at most once a second."""
 
 import asyncio
 import time
@@ -12,14 +12,14 @@ T = TypeVar("T")
 _FRESH_SECONDS = 1.0
 # Cached for max(1 s, 5 x its query time), so that polling takes at most a fifth of a core of the database.
 _FRESH_FOR_COST = 5.0
-# Served so long beyond that while a new one is computed: whoever polls does not wait for it.
+# After that, the old result is served for so long while a new one is computed, so that clients that poll do not wait.
 _TOLERATED_SECONDS = 3.0
 
 
 class Shared(Generic[T]):
-    """One result for everybody who asks while it is computed, or while it is fresh.
+    """One result for all requests that come while it is computed or fresh. `fresh`: for at least so many s.
 
-    `tolerated`: s beyond that for which it is still served, while the next one is computed in the background.
+    `tolerated`: for so many s after that, the old result is served while the next one is computed in the background.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Shared(Generic[T]):
         self._renewal: asyncio.Task[None] | None = None
 
     async def get(self) -> T:
-        """The result; raises UnavailableError if the database could not tell."""
+        """The result; raises UnavailableError if the database did not answer."""
         now = time.monotonic()
         if self._result is not None and self._failure is None and now < self._stale_at + self._tolerated:
             if now >= self._stale_at and (self._renewal is None or self._renewal.done()):
@@ -54,7 +54,7 @@ class Shared(Generic[T]):
             return self._result
 
     async def close(self) -> None:
-        """Give up what is computed in the background."""
+        """Cancel the computation in the background."""
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
@@ -70,6 +70,6 @@ class Shared(Generic[T]):
             cost = time.monotonic() - begun
             self._stale_at = begun + max(self._fresh, _FRESH_FOR_COST * cost)
         except UnavailableError as exc:
-            # Those who waited meanwhile need not wait for the same again; the next one to ask does.
+            # Requests that waited for this result get the error; the next request tries again.
             self._failure, self._stale_at = exc, 0.0
         self._ended = time.monotonic()

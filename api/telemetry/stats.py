@@ -1,4 +1,4 @@
-"""/api/stats: the fleet as it is now. Powers in kW, energy in kWh, efficiency in %."""
+"""/api/stats: the present state of the fleet. Powers in kW, energy in kWh, efficiency in %."""
 
 from datetime import datetime
 
@@ -40,7 +40,7 @@ class LoadTypeStats(Struct, frozen=True, rename="camel"):
 
 
 class IngestStats(Struct, frozen=True, rename="camel"):
-    """What ingest stores. `readings_per_minute`: at the rate of the last ten seconds; times in UTC."""
+    """What ingest stores. `readings_per_minute`: the rate of the last ten seconds; times in UTC."""
 
     readings_per_minute: int
     newest_reading: datetime | None
@@ -49,14 +49,14 @@ class IngestStats(Struct, frozen=True, rename="camel"):
 
 
 class LastNetworkStats:
-    """The answer last made, until one of the figures that it is made of is renewed."""
+    """Keeps the last answer until one of its figures is computed anew."""
 
     def __init__(self) -> None:
         self._made_of: tuple[object, ...] = ()
         self._answer = Response()
 
     def of(self, fleet: Row, loads: list[LoadTotals], network: Network) -> Response:
-        """The answer made of these."""
+        """The answer with these figures."""
         given = fleet, loads, network
         if [*map(id, given)] != [*map(id, self._made_of)]:
             self._made_of, self._answer = given, json(_network_stats(*given))

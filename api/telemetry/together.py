@@ -1,4 +1,5 @@
-"""One answer for all who ask the same before it is looked up: many dashboards on one VEN cost little more than one."""
+"""One answer for equal requests that came before its lookup began, so many dashboards on one VEN cost hardly more
+than one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -8,39 +9,39 @@ from api.web.errors import UnavailableError
 
 T = TypeVar("T")
 
-# Of the event loop: one in which answers are sent, one in which the next questions are read, one that asks them.
+# Turns of the event loop: one sends the answers, one reads the next requests, one lets them ask.
 _TURNS = 3
 
 
 class Together(Generic[T]):
-    """Nobody gets an answer that is older than the question: who asks while one is looked up waits for the next one."""
+    """No request gets an answer older than itself: a request that comes during a lookup waits for the next lookup."""
 
     def __init__(self) -> None:
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
         self._waiting: dict[Hashable, asyncio.Task[T]] = {}
 
     async def ask(self, question: Hashable, look_up: Callable[[], Awaitable[T]]) -> T:
-        """What `look_up` tells, or raises, when called after this; `question` names what it looks up.
+        """The result of `look_up`, called after this call, or what it raises; `question` identifies the lookup.
 
-        If the database fails the one before meanwhile, so does this: nobody waits for the same twice.
+        If the lookup under way fails because of the database, this call fails too, so that no request waits twice.
         """
         answer = self._waiting.get(question)
         if answer is None:
             answer = asyncio.create_task(self._answer(question, look_up), name="look up")
-            # Those who asked may all be gone when it fails.
+            # All clients may be gone when it fails; asyncio would report an exception that nobody took.
             answer.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._waiting[question] = answer
-        # One who goes away takes nothing from the others.
+        # Shielded, so that a client that goes away does not cancel the answer of the others.
         return await asyncio.shield(answer)
 
     async def _answer(self, question: Hashable, look_up: Callable[[], Awaitable[T]]) -> T:
         before = self._under_way.get(question)
         if before is not None:
             await asyncio.wait([before])
-            # Whoever that look answered may ask again at once, and then shares this one.
+            # A client that the former lookup answered may ask again at once; then it shares this lookup.
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
-        # From here on it may miss what is stored: who comes now waits for the next one.
+        # The lookup begins, so it may miss rows that are stored from now on: later requests wait for the next one.
         me = self._under_way[question] = self._waiting.pop(question)
         try:
             if before is not None and isinstance(failure := before.exception(), UnavailableError):

@@ -1,4 +1,4 @@
-"""Sums over the whole fleet, and where what is stored begins: for all who ask."""
+"""Sums over the whole fleet, and where the stored data begins; requests share them."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from api.telemetry.queries import Row
 from api.telemetry.shared_result import Shared
 from api.web.errors import UnavailableError
 
-# Bounds move once a day.
+# Bounds change once a day.
 _BOUNDS_SECONDS = 30.0
 
 
@@ -25,7 +25,8 @@ class LoadTotals(Struct, frozen=True):
 
 
 class Totals:
-    """The sums over all loads. `offline_after`: how long a silent VEN is online."""
+    """Shared results: of the fleet, its loads, ingest, and the bounds of stored data. `offline_after`: a VEN that is
+    silent for longer is offline."""
 
     def __init__(self, database: Database, offline_after: timedelta) -> None:
         self._database = database
@@ -36,7 +37,7 @@ class Totals:
         self.bounds = Shared(self._bounds, fresh=_BOUNDS_SECONDS, tolerated=0)
 
     async def close(self) -> None:
-        """Give up what is computed in the background."""
+        """Cancel the computations in the background."""
         await self.fleet.close()
         await self.loads.close()
         await self.ingest.close()

@@ -1,5 +1,5 @@
-"""HTTP connections with bounds that uvicorn does not have: on the time a request may take to arrive, on its
-headers, and on the time a client may go without reading its answer.
+"""HTTP connections with bounds that uvicorn does not have: on the time that a request takes to arrive, on the size of
+its headers, and on the time in which a client reads nothing of its answer.
 
 uvicorn's own timeout covers idle connections only, and every byte restarts it: a client that sends a byte now and
 then would keep its connection, and the memory for what it sent (httptools has no limit on headers), without end.
@@ -18,9 +18,9 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 
 REQUEST_SECONDS = 10.0
-# Without reading anything of an answer.
+# So long may a client read nothing of its answer.
 STALL_SECONDS = 10.0
-# The request line, headers, trailers and what frames chunks.
+# The request line, headers, trailers and the framing of chunks together.
 HEADER_BYTES = 64 * 1024
 
 
@@ -36,7 +36,7 @@ class Connection(HttpToolsProtocol):
         self._cycles: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Give the first request its time."""
+        """Start the timer of the first request."""
         super().connection_made(transport)  # type: ignore[arg-type]  # a socket's reads and writes
         self._expect_request()
 
@@ -62,13 +62,13 @@ class Connection(HttpToolsProtocol):
             self._expect_request()
 
     def on_message_begin(self) -> None:
-        """The first line of a request is here."""
+        """Called when the first line of a request has arrived."""
         super().on_message_begin()
         self._received()
         self._arriving = True
 
     def on_headers_complete(self) -> None:
-        """The app starts to answer, or the request waits for those before it."""
+        """Called when the app starts to answer, or the request waits for those before it."""
         super().on_headers_complete()
         self._cycles = [*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle]
 
@@ -78,25 +78,25 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The whole request is here."""
+        """Called when the whole request has arrived."""
         self._received()
         self._header_bytes = 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is answered."""
+        """Called when the client reads more slowly than the app answers."""
         super().pause_writing()
         self._watch_reading()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Called when the client has read enough."""
         super().resume_writing()
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
 
     def send_400_response(self, msg: str) -> None:
-        """The bytes are not HTTP."""
+        """Called when the bytes are not HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
 
     def _watch_reading(self) -> None:
@@ -130,7 +130,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer, if it is this request's turn and none has begun, and close."""
+        """Answer with an error, if it is this request's turn and no answer has begun; then close the connection."""
         if self.transport.is_closing():
             return
         log.debug("refused", status=int(status), detail=detail)

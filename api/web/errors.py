@@ -1,4 +1,4 @@
-"""Errors as the client sees them: application/problem+json {type, title, status, detail}."""
+"""Errors as answers: application/problem+json {type, title, status, detail}."""
 
 import secrets
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 
 class ApiError(EcsError):
-    """An answer other than success; the text becomes `detail` and names the field and what it may be."""
+    """The request fails. The text becomes `detail` of the answer: it names the field and what it may be."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     headers: Mapping[str, str] = MappingProxyType({})
@@ -38,19 +38,19 @@ class UnauthorizedError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """What the path names does not exist."""
+    """The VEN, load, event or file that the path names does not exist."""
 
     status = HTTPStatus.NOT_FOUND
 
 
 class ConflictError(ApiError):
-    """What the path names is not in a state that allows this."""
+    """The event that the path names is in a state that does not allow the request."""
 
     status = HTTPStatus.CONFLICT
 
 
 class TooLargeError(ApiError):
-    """The body is larger than is read."""
+    """The body is too large."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
@@ -78,7 +78,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 async def answer_api_error(_: Request, exc: Exception) -> Response:
-    """The answer for an ApiError; one with a cause logs that cause under a reference the answer names."""
+    """The answer for an ApiError. If the error has a cause, the log has it, under a reference that the answer names."""
     assert isinstance(exc, ApiError)  # noqa: S101 the table of handlers says so
     detail = str(exc)
     if exc.__cause__ is not None and exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -90,7 +90,7 @@ async def answer_api_error(_: Request, exc: Exception) -> Response:
 
 
 async def answer_http_exception(request: Request, exc: Exception) -> Response:
-    """The answer for what Starlette itself refuses: an unknown path."""
+    """The answer for an error of Starlette itself: an unknown path."""
     assert isinstance(exc, HTTPException)  # noqa: S101 the table of handlers says so
     detail = exc.detail
     if exc.status_code == HTTPStatus.NOT_FOUND:
@@ -99,12 +99,12 @@ async def answer_http_exception(request: Request, exc: Exception) -> Response:
 
 
 async def answer_gone_client(_request: Request, _exc: Exception) -> Response:
-    """The client disconnected while it sent its body: nobody reads this answer."""
+    """The answer for a client that disconnected while it sent its body, which nobody reads."""
     return problem(HTTPStatus.BAD_REQUEST, "the request's body did not arrive")
 
 
 def answer_unforeseen(request: Request, exc: Exception) -> Response:
-    """The answer for an unexpected error; only the log says which."""
+    """The answer for an unexpected error, which only the log explains."""
     reference = new_reference()
     log.error("unforeseen", reference=reference, path=request.scope["path"], exc_info=exc)
     return problem(

@@ -1,4 +1,4 @@
-"""ETag: an answer that says what the last one said is not sent again."""
+"""ETag: an answer that did not change since the client's last request is not sent again."""
 
 import hashlib
 from http import HTTPStatus
@@ -11,7 +11,7 @@ def tagged(request: Request, response: Response) -> Response:
     """`response` with the hash of its body as ETag, or 304 without a body if the request's If-None-Match names it."""
     tag = response.headers.get("ETag")
     if tag is None:
-        # Of an answer that many get: the first one.
+        # An answer that several requests share gets its tag once.
         tag = response.headers["ETag"] = f'"{hashlib.blake2b(response.body, digest_size=16).hexdigest()}"'
     if not _names(request.headers.getlist("if-none-match"), tag):
         return response
@@ -20,6 +20,6 @@ def tagged(request: Request, response: Response) -> Response:
 
 
 def _names(fields: list[str], tag: str) -> bool:
-    """Whether If-None-Match names the tag. A proxy that compresses may have made a weak one of it."""
+    """Whether If-None-Match names the tag; also as a weak tag, which a compressing proxy makes of it."""
     named = (entry.strip().removeprefix("W/") for field in fields for entry in field.split(","))
     return any(entry in (tag, "*") for entry in named)

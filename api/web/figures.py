@@ -4,10 +4,10 @@ _DECIMALS = 3
 
 
 def rounded(value: float) -> float:
-    """A figure as it is answered."""
+    """A figure, rounded for an answer."""
     return round(value, _DECIMALS) + 0.0
 
 
 def rounded_or_none(value: float | None) -> float | None:
-    """The same of a figure that may be missing."""
+    """A figure rounded for an answer; None if it is missing."""
     return None if value is None else rounded(value)

@@ -1,4 +1,4 @@
-"""What happens around every request: measured, no trailing slash, a key, a bounded body, an answer to any error."""
+"""Middleware of every request: its time, an answer to any error, no trailing slash, API keys, a bounded body."""
 
 import hmac
 import time
@@ -17,14 +17,14 @@ _METHODS = frozenset(HTTPMethod)
 
 
 class Measure:
-    """Seconds of each request, by the template of its route (never its raw path), method and status."""
+    """Measures the s of each request, by the template of its route (never its raw path), method and status."""
 
     def __init__(self, app: ASGIApp, seconds: Histogram) -> None:
         self._app = app
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note how long its answer took."""
+        """Pass the request on, and observe how long its answer took."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -45,13 +45,13 @@ class Measure:
 
 
 class AnyError:
-    """The outermost edge: an unexpected error becomes a 500 whose text is only a reference to the log."""
+    """Turns an unexpected error into a 500 whose text is only a reference to the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer for what nothing inside has answered for."""
+        """Pass the request on, and answer if it raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,6 +65,7 @@ class AnyError:
         try:
             await self._app(scope, receive, noting)
         except Exception as exc:
+            # The outermost edge: whatever error it is, the log has it, and the client gets an answer.
             response = answer_unforeseen(Request(scope), exc)
             if begun:
                 raise
@@ -72,7 +73,7 @@ class AnyError:
 
 
 class NoTrailingSlash:
-    """Every path answers with a trailing slash as it does without, and without a redirect."""
+    """Removes a trailing slash, so that every path answers with one as without, and without a redirect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -85,14 +86,14 @@ class NoTrailingSlash:
 
 
 class Keys:
-    """With keys set, a request under /api needs one: `Authorization: Bearer …` or `X-API-Key`."""
+    """If keys are set, a request under /api needs one: `Authorization: Bearer …` or `X-API-Key`."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
         self._keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on if it may go on."""
+        """Pass the request on if it has a valid key or needs none; otherwise answer 401."""
         if scope["type"] == "http" and self._keys and _is_api(scope["path"]) and not self._known(scope):
             text = "send a valid API key, as `Authorization: Bearer <key>` or `X-API-Key: <key>`"
             response = await answer_api_error(Request(scope), UnauthorizedError(text))
@@ -104,13 +105,13 @@ class Keys:
         headers = Headers(scope=scope)
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = [headers.get("x-api-key", ""), token.strip() if scheme.lower() == "bearer" else ""]
-        # Compare with every key in constant time, so the duration reveals nothing about the keys.
+        # Compare with every key, each in constant time, so that the duration reveals nothing about the keys.
         matches = [hmac.compare_digest(one.encode("latin-1"), key) for one in given for key in self._keys]
         return any(matches)
 
 
 class BoundedBody:
-    """A body of more than 64 KiB is a TooLargeError: at once if it says so, else while it is read."""
+    """Refuses a body of more than 64 KiB: at once if Content-Length says so, else by TooLargeError while it is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,6 +1,6 @@
-"""Parts of a query string that several paths take: times, one of some words, the format of the answer.
+"""Query parameters that several paths take: times, one of several words, the format of the answer.
 
-Each raises a BadRequestError that names the parameter and says what it may be.
+A wrong one raises a BadRequestError that names the parameter and says what it may be.
 """
 
 import re
@@ -19,10 +19,10 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 INTERVAL_PARAMS = ("start", "end")
 
-# A "+" that was not written %2B arrives as a space.
+# A "+" that the client did not write as %2B arrives as a space.
 _LOST_PLUS = re.compile(r"(T\S*) (\d\d(?::?\d\d)?)$", re.ASCII)
 
-# Not 20260710, which is an ISO 8601 date.
+# Eight digits such as 20260710 are an ISO 8601 date, not a number.
 _NUMBER = re.compile(r"(?!\d{8}$)\d{1,14}(\.\d{1,9})?", re.ASCII)
 # Above this a number is in milliseconds.
 _MILLISECONDS_FROM = 1e11
@@ -46,7 +46,7 @@ def interval(query: Mapping[str, str]) -> Interval:
 
 
 def parse_time(name: str, text: str) -> datetime:
-    """An ISO 8601 time as UTC, which it is already without an offset; or Unix seconds or milliseconds.
+    """The time in UTC that `text` names: ISO 8601 (without an offset: UTC), Unix seconds or Unix milliseconds.
 
     Raises BadRequestError.
     """
@@ -72,14 +72,14 @@ def _moment(text: str) -> datetime:
 
 
 def one_of(name: str, text: str, words: tuple[str, ...]) -> str:
-    """`text`, which is one of `words`; raises BadRequestError."""
+    """`text` if it is one of `words`; otherwise raises BadRequestError."""
     if text not in words:
-        raise BadRequestError(f"{name}: {shown(text)} is none of {', '.join(words)}")
+        raise BadRequestError(f"{name}: {shown(text)} is not one of {', '.join(words)}")
     return text
 
 
 def accepted_format(request: Request) -> Format:
-    """csv if the Accept header names text/csv and wants it more than application/json."""
+    """csv if the Accept header prefers text/csv to application/json, else json."""
     wanted = {"text/csv": 0.0, "application/json": 0.0}
     for entry in request.headers.get("accept", "").split(","):
         kind, *options = (part.strip().lower() for part in entry.split(";"))
@@ -89,7 +89,7 @@ def accepted_format(request: Request) -> Format:
 
 
 def shown(text: str) -> str:
-    """A client's text as an error repeats it: quoted, 64 characters at most."""
+    """A client's text as an error quotes it, cut to 64 characters."""
     return repr(text if len(text) <= 64 else f"{text[:61]}...")
 
 

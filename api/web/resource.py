@@ -1,4 +1,4 @@
-"""One path and the methods it answers, and the shapes of answers."""
+"""A path with its methods and query parameters, and answers as JSON and CSV."""
 
 import csv
 import io
@@ -16,17 +16,17 @@ from api.web.errors import BadRequestError, problem
 from api.web.slashes import slashes
 
 _CACHE_BUSTER = "_"
-# What a cell begins with that spreadsheets take for a formula (OWASP, CSV injection).
+# Spreadsheets take a cell that begins with one of these for a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Resource:
-    """An ASGI endpoint: a handler by method; HEAD answers as GET does, OPTIONS lists the methods.
+    """An ASGI endpoint: a handler for each method; HEAD answers as GET does, OPTIONS lists the methods.
 
-    `params` names the query parameters that GET takes; every other one, and one given twice, is a BadRequestError, but
-    for `_`, which clients add to get past caches.
+    `params` names the query parameters of GET. Any other one, and one given twice, raises BadRequestError; except `_`,
+    which clients add to get past caches.
     """
 
     def __init__(self, handlers: Mapping[str, Handler], params: Sequence[str] | None) -> None:
@@ -71,7 +71,7 @@ class Resource:
 
 
 def resource(path: str, *, params: Sequence[str] | None = (), **handlers: Handler) -> Route:
-    """The route of `path` with a handler for each method, `GET=…`; params=None: any query."""
+    """The route of `path` with a handler for each method, `GET=…`; params=None allows any query."""
     return Route(path, Resource(handlers, params))
 
 
@@ -86,8 +86,8 @@ def json(value: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | N
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]], headers: Mapping[str, str]) -> Response:
-    """Rows under a header as CSV (RFC 4180); None is an empty field. A text that a spreadsheet would take for a formula
-    gets an apostrophe before it."""
+    """Rows below a header as CSV (RFC 4180); None becomes an empty field. A text that a spreadsheet would take for a
+    formula gets an apostrophe before it."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)

@@ -1,15 +1,15 @@
-"""Ids that hold a slash: a %2F in the path is part of an id, and does not separate two parts of the path."""
+"""Ids with a slash: a %2F in the path is part of an id, and does not separate two parts of the path."""
 
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Replaces the slash of an id between here and the handler. No id holds it: it is not a character.
+# Replaces the slash of an id on the way to the handler. No id has it: Unicode assigns it to no character.
 _SLASH = "\ufdd0"
 
 
 class SlashesInIds:
-    """Marks slashes of ids: servers decode a %2F to the same slash that separates the path."""
+    """Replaces the %2F of ids by a mark, because servers decode a %2F to the same slash that separates the path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,5 +24,5 @@ class SlashesInIds:
 
 
 def slashes(text: str) -> str:
-    """A part of such a path as it was meant."""
+    """`text`, a part of a path, with the marks turned into slashes again."""
     return text.replace(_SLASH, "/")

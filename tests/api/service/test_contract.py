@@ -8,11 +8,12 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from starlette.routing import Route
 
+from api import load
 from api.app import ROUTES
 from api.fixtures import bodies
 from api.fixtures import event_store as fixture_events
 from api.fixtures import ven_store as fixture_vens
-from api.telemetry import fleet, loads, points, stats
+from api.telemetry import fleet, points, stats
 from api.telemetry.buckets import MAX_POINTS
 from api.telemetry.params import HISTORY_PARAMS
 from api.web.resource import Resource
@@ -66,10 +67,10 @@ def test_the_parameters_of_a_history_are_those_of_the_contract() -> None:
     [
         ("NetworkStats", stats.NetworkStats),
         ("LoadTypeStats", stats.LoadTypeStats),
+        ("IngestStats", stats.IngestStats),
         ("HistoryResponse", points.HistoryResponse),
         ("TimeseriesPoint", points.Point),
-        ("Load", loads.Load),
-        ("Load", fixture_vens.FixtureLoad),
+        ("Load", load.Load),
         ("FleetVen", fleet.FleetVen),
         ("FleetVenWithLoads", fleet.FleetVenWithLoads),
         ("FleetPage", fleet.FleetPage),

@@ -130,7 +130,7 @@ def test_eight_digits_are_a_date() -> None:
     ("query", "field"), [("fill=zero", "fill"), ("format=xml", "format"), ("fill=", "fill")]
 )
 def test_a_word_that_is_not_known_is_refused_by_name(query: str, field: str) -> None:
-    with pytest.raises(BadRequestError, match=rf"^{field}: .* is none of "):
+    with pytest.raises(BadRequestError, match=rf"^{field}: .* is not one of "):
         asked(query)
 
 
