@@ -4,5 +4,6 @@ leader, lead: what it does when, and how it takes the lead; horizon: how far beh
 tick, loads: the watermarks move, and readings become sums; writers: whom that waits for; alone: one counts at a time
 late: readings that came too late are counted after all
 recount, history, rebuild: closed time counted again from raw rows
-retention: what has outlived its days goes; fragments: what the statements share
+sums: what is done alike to every tier of shared/tiers.py; fragments: what the statements share
+retention: what has outlived its days goes
 """
