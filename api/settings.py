@@ -18,9 +18,4 @@ class Settings(Struct, frozen=True):
 
 def read(env: Mapping[str, str]) -> Settings:
     """The settings in `env`. Raises SettingsError with one line that names what is wrong."""
-    return Settings(
-        db=config.read(config.Database, env),
-        api=config.read(config.Api, env),
-        dashboard=config.read(config.Dashboard, env),
-        log=config.read(config.Log, env),
-    )
+    return config.read_all(Settings, env)

@@ -20,11 +20,4 @@ class Settings(Struct, frozen=True):
 
 def read(env: Mapping[str, str]) -> Settings:
     """The settings in `env`. Raises SettingsError with one line that names what is wrong."""
-    return Settings(
-        db=config.read(config.Database, env),
-        mqtt=config.read(config.Mqtt, env),
-        ingest=config.read(config.Ingest, env),
-        retention=config.read(config.Retention, env),
-        dashboard=config.read(config.Dashboard, env),
-        log=config.read(config.Log, env),
-    )
+    return config.read_all(Settings, env)

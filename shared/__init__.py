@@ -1,9 +1,9 @@
-"""What ingest and api both import; it imports neither:
+"""Modules that ingest and api both import; `shared` imports neither of them:
 
-config: settings, from the environment and .env
-errors, logs: the exceptions, the log
-db, sql: connections and their errors, named blocks of .sql files
-ports: TCP ports
-tiers: the tiers of rollups, a row each
-commands, embedded: the `ecs-backend` command; PostgreSQL and mosquitto of our own
+config: settings, from the environment and .env (`certificates`: their TLS files)
+errors, logs, terminal, tables: exceptions; the log; output for a person
+db, db_errors, sql: connections to PostgreSQL, their errors, named blocks of .sql files
+mqtt, ports: connections to the broker, TCP ports
+tiers: the tiers of rollups, a row each; clocks, advisory_locks: facts that several programs need
+commands, embedded: the `ecs-backend` command; the embedded PostgreSQL and mosquitto
 """

@@ -1,6 +1,6 @@
-"""Every advisory lock that this project takes in a database, so that no two mean different things by one number.
+"""The numbers of all advisory locks that this project takes in a database, in one list so that they differ.
 
-Some are taken in .sql files, which cannot import; a test compares them with this list.
+Some are taken in .sql files, which cannot import this module; a test compares them with this list.
 """
 
 # Held by the session of the ingest process that leads (ingest/upkeep/leader.py).

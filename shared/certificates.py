@@ -1,4 +1,4 @@
-"""Certificates and keys in settings: the name of a file, or the PEM text itself, as secrets come in containers."""
+"""Certificates and keys in settings: the name of a file, or PEM text, which is how containers pass secrets."""
 
 import atexit
 import os
@@ -13,16 +13,16 @@ _PEM = "-----BEGIN "
 
 
 def as_file(value: str) -> str:
-    """The name of a file that holds the certificate or key of a setting.
+    """The name of a file with the certificate or key of a setting.
 
-    TLS libraries read keys from files only: a PEM text is written to one that this user alone can read, and that goes
-    when the process ends.
+    TLS libraries read keys from files only. So PEM text is written to a file that only this user can read, and that is
+    removed when the process ends.
     """
     return _written(value) if _PEM in value else value
 
 
 def check_authority(setting: str, value: str) -> None:
-    """SettingsError with one line that names `setting`, unless `value` is certificates to trust."""
+    """Raise SettingsError with one line that names `setting`, unless `value` has certificates to trust."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=as_file(value))
     except OSError as exc:
@@ -30,8 +30,8 @@ def check_authority(setting: str, value: str) -> None:
 
 
 def check_pair(setting: str, certificate: str, key: str | None) -> None:
-    """SettingsError with one line, unless `certificate`, of `setting`, and `key` belong together. Without a key, the
-    certificate's file holds it too."""
+    """Raise SettingsError with one line that names `setting`, unless `certificate` and `key` belong together. Without
+    `key`, the certificate's file must have the key too."""
     for value in (certificate, key):
         if value and _PEM not in value and not os.access(value, os.R_OK):
             raise SettingsError(f"{setting} or its key: {value} cannot be read")
@@ -44,7 +44,7 @@ def check_pair(setting: str, certificate: str, key: str | None) -> None:
 
 
 def system_authorities() -> str | None:
-    """The file of the certificates that this system trusts, if it has one."""
+    """The file of the certificates that this system trusts; None if there is none."""
     return ssl.get_default_verify_paths().cafile
 
 
@@ -60,7 +60,7 @@ def _trouble(error: OSError) -> str:
 
 @cache
 def _written(text: str) -> str:
-    # mkstemp lets nobody else read it. An \n in a setting of one line stands for the end of a line.
+    # mkstemp makes the file readable for this user only. \n in a setting of one line means the end of a line.
     descriptor, name = tempfile.mkstemp(prefix="ecs-", suffix=".pem")
     atexit.register(Path(name).unlink, missing_ok=True)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-# A clock that is less off than this is right: messages take time, and some firmware averages over half a minute.
+# A clock that is off by less counts as right, because messages take time, and some firmware averages over 30 s.
 OFF_SECONDS = 60.0
 
 ClockFault = Literal["ahead", "behind", "whole hours: zone"]
@@ -12,7 +12,7 @@ _NEAR_SECONDS = 300.0
 
 
 def clock_fault(behind_seconds: float) -> ClockFault:
-    """What a clock that is so far behind (ahead, if negative) suffers from; whole hours are a wrong time zone."""
+    """The fault of a clock that is so many s behind (negative: ahead); whole hours mean a wrong time zone."""
     hours = round(behind_seconds / _HOUR_SECONDS)
     if hours and abs(behind_seconds - hours * _HOUR_SECONDS) <= _NEAR_SECONDS:
         return "whole hours: zone"

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment and .env into frozen structs, and passed in from there."""
+"""Settings: read once from the environment and .env into frozen structs, which are then passed on."""
 
 import itertools
 import os
@@ -27,8 +27,8 @@ def _prefixed(prefix: str) -> Callable[[str], str]:
 
 
 class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
-    """Where PostgreSQL is and how to log in. `host` may be a directory that holds its Unix socket. `api_role`: the role
-    the api takes after its login; empty: none. Certificates and keys are files, or the PEM text itself."""
+    """Where PostgreSQL is, and the login. `host` may be the directory of its Unix socket. `timeout` in s. `api_role`:
+    the role that the api takes after its login; empty: none. Certificates and keys are file names, or PEM text."""
 
     host: Text
     user: Text
@@ -45,8 +45,8 @@ class Database(Struct, frozen=True, kw_only=True, rename=_prefixed("db_")):
 
 
 class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
-    """Where the broker is, how to log in, and the session ingest keeps there. Times in seconds. Certificates and keys
-    are files, or the PEM text itself."""
+    """Where the broker is, the login, the session of ingest there, and how messages are read. Times in s. Certificates
+    and keys are file names, or PEM text."""
 
     host: Text
     port: Port | None = None
@@ -71,7 +71,7 @@ class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
 
     @property
     def broker_port(self) -> int:
-        """MQTT_PORT, or the usual one: 8883 with TLS, 1883 without."""
+        """MQTT_PORT, or its default: 8883 with TLS, 1883 without."""
         return self.port or (8883 if self.use_tls else 1883)
 
     @property
@@ -81,7 +81,7 @@ class Mqtt(Struct, frozen=True, kw_only=True, rename=_prefixed("mqtt_")):
 
 
 class Ingest(Struct, frozen=True, kw_only=True, rename=_prefixed("ingest_")):
-    """How ingest batches (messages, seconds) and where it answers /health and /metrics."""
+    """The size of a batch in messages, its linger time in s, and where ingest answers /health and /metrics."""
 
     batch_max: Count = 2000
     linger: Annotated[float, Meta(ge=0)] = 0.02
@@ -100,8 +100,8 @@ class Retention(Struct, frozen=True, kw_only=True, rename="upper"):
 
 
 class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
-    """What the numbers mean: s until a silent VEN is offline, which is also how long a reading speaks; the day's time
-    zone; and which VENs the dashboard lists."""
+    """The s until a silent VEN is offline, which is also how long a reading speaks; the time zone of the day; which
+    VENs the dashboard lists."""
 
     ven_offline_after: Annotated[float, Meta(gt=0, le=86400)] = 960.0
     dashboard_timezone: Text = "UTC"
@@ -109,7 +109,7 @@ class Dashboard(Struct, frozen=True, kw_only=True, rename="upper"):
 
 
 class Api(Struct, frozen=True, kw_only=True, rename=_prefixed("api_")):
-    """Where the api listens and which clients it answers. `statement_timeout` in seconds."""
+    """Where the api listens, and which clients it answers. `statement_timeout` in s."""
 
     host: Text = "127.0.0.1"
     port: Port = 8000
@@ -119,13 +119,13 @@ class Api(Struct, frozen=True, kw_only=True, rename=_prefixed("api_")):
 
 
 class Log(Struct, frozen=True, kw_only=True, rename=_prefixed("log_")):
-    """What is logged, and how: `auto` is readable on a terminal and JSON lines otherwise."""
+    """What is logged, and how: `auto` means sentences on a terminal, otherwise JSON lines."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
 
 
-# Nothing is a value of this one: no role.
+# The one setting that may be empty: an empty role means no role.
 _MAY_BE_EMPTY = "DB_API_ROLE"
 
 S = TypeVar("S", bound=Struct)
@@ -139,8 +139,8 @@ def split_list(value: str | None) -> tuple[str, ...]:
 def environment(directory: Path | None = None) -> dict[str, str]:
     """The process's environment over the .env file in `directory` (default: the working directory).
 
-    A variable set to nothing counts as not set, and hides the one in .env: that is how a compose
-    file or `ecs-backend up` says "no value". DB_API_ROLE alone may be nothing.
+    An empty variable counts as not set, and hides the one in .env: a compose file or `ecs-backend up` takes a value
+    away in this way. Only DB_API_ROLE may be empty.
     """
     file = dotenv_values((directory or Path.cwd()) / ".env")
     merged = {**{name: value for name, value in file.items() if value is not None}, **os.environ}
@@ -148,12 +148,12 @@ def environment(directory: Path | None = None) -> dict[str, str]:
 
 
 def without_unset(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` but for the variables that are set to nothing."""
+    """`env` without the empty variables."""
     return {name: value for name, value in env.items() if value or name == _MAY_BE_EMPTY}
 
 
 def read(kind: type[S], env: Mapping[str, str]) -> S:
-    """Settings of one `kind` out of `env`; SettingsError with one line that names what is wrong."""
+    """The settings of one `kind` in `env`. Raises SettingsError with one line that names what is wrong."""
     names = {field.encode_name for field in msgspec.structs.fields(kind)}
     given = {name: env[name] for name in names if name in env}
     if kind is Log:
@@ -175,8 +175,13 @@ def read(kind: type[S], env: Mapping[str, str]) -> S:
     return settings
 
 
+def read_all(kind: type[S], env: Mapping[str, str]) -> S:
+    """A struct whose fields are kinds of settings, each read out of `env`; raises SettingsError as `read` does."""
+    return kind(**{field.name: read(field.type, env) for field in msgspec.structs.fields(kind)})
+
+
 def _check_database_tls(db: Database) -> None:
-    """No certificate is silently left unused, and each can be read."""
+    """SettingsError if a certificate would be left unused, or cannot be read."""
     mode = f"DB_SSLMODE={db.sslmode}"
     if db.ca_cert:
         if db.sslmode in ("disable", "allow", "prefer"):
@@ -186,7 +191,7 @@ def _check_database_tls(db: Database) -> None:
         check_authority("DB_CA_CERT", db.ca_cert)
     elif db.sslmode in ("verify-ca", "verify-full") and system_authorities() is None:
         raise SettingsError(
-            f"DB_CA_CERT is missing: {mode} needs it, and this system has no certificates of its own"
+            f"DB_CA_CERT is missing: {mode} needs it, because this system has no file of trusted certificates"
         )
     if db.client_key and not db.client_cert:
         raise SettingsError("DB_CLIENT_CERT is missing: DB_CLIENT_KEY is the key of a certificate")
@@ -197,7 +202,7 @@ def _check_database_tls(db: Database) -> None:
 
 
 def _check_broker_tls(mqtt: Mqtt) -> None:
-    """The same of the broker."""
+    """SettingsError if a certificate or name would be left unused, or a certificate cannot be read."""
     names = ("ca_cert", "client_cert", "client_key", "tls_server_name")
     unused = [f"MQTT_{name.upper()}" for name in names if getattr(mqtt, name)]
     if unused and not mqtt.use_tls:
@@ -211,7 +216,7 @@ def _check_broker_tls(mqtt: Mqtt) -> None:
 
 
 def _check_order(keep: Retention) -> None:
-    """A wider tier is made from a narrower one, and counted again from raw rows: it is kept as long, or longer."""
+    """SettingsError unless each wider tier is kept as long as the narrower one that it is made from, or longer."""
     days = msgspec.structs.asdict(keep)
     names = [
         "raw_retention_days",

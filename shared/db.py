@@ -21,7 +21,7 @@ UTF8 = "UTF8"
 
 
 class WrongEncodingError(EcsError):
-    """The database is not UTF-8, so it could not hold what VENs send."""
+    """The database is not UTF-8, so it cannot hold every text that VENs send."""
 
     def __init__(self, encoding: str | None) -> None:
         super().__init__(
@@ -29,7 +29,7 @@ class WrongEncodingError(EcsError):
         )
 
 
-# Errors that may pass: the server is away, starting, full, or about to be replaced by another.
+# Errors that may pass by themselves: the server is away, starting, has no connection left, or fails over.
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -52,7 +52,7 @@ def cancelled() -> bool:
 
 
 def connect_arguments(settings: Database) -> dict[str, Any]:
-    """What asyncpg.connect and asyncpg.create_pool need to reach the database of `settings`."""
+    """The arguments with which asyncpg.connect and asyncpg.create_pool reach the database of `settings`."""
     return {
         "host": settings.host,
         "port": settings.port,
@@ -60,7 +60,7 @@ def connect_arguments(settings: Database) -> dict[str, Any]:
         "password": settings.password,
         "database": settings.name,
         "ssl": settings.sslmode,
-        # asyncpg takes the names of these files from here only.
+        # asyncpg takes the files of certificates from a DSN only.
         "dsn": f"postgresql:///?{urlencode(_certificates(settings))}",
         "timeout": settings.timeout,
     }
@@ -83,7 +83,7 @@ async def connect(
 
 
 def libpq_arguments(settings: Database) -> dict[str, Any]:
-    """What psycopg.connect needs for the same: migrations and `status` go through libpq."""
+    """The arguments with which psycopg.connect (migrations, `status`) reaches the database of `settings`."""
     return {
         "host": settings.host,
         "port": str(settings.port),
@@ -97,7 +97,7 @@ def libpq_arguments(settings: Database) -> dict[str, Any]:
 
 
 def _certificates(settings: Database) -> dict[str, str]:
-    """The files of TLS, as libpq names them. A certificate without a key has it in its own file."""
+    """The TLS files, by libpq's names. Without a key in the settings, the certificate's file has the key."""
     authorities = settings.ca_cert
     if authorities is None and settings.sslmode in ("verify-ca", "verify-full"):
         authorities = system_authorities()

@@ -1,6 +1,6 @@
-"""What the errors of PostgreSQL, and of the way to it, mean: one table for both programs, in words for a person.
+"""The meaning of PostgreSQL's errors, and of connection errors, in words for a person: one table for both programs.
 
-None of the database's own text, which may repeat rows.
+The database's own text is not repeated, because it may contain rows.
 """
 
 import ssl
@@ -11,7 +11,7 @@ from shared.db import UNREACHABLE, WrongEncodingError
 
 MIGRATE = "the database's schema is missing or old: run `ecs-backend migrate`"
 
-# The first that matches counts. What stands behind a colon is what to do; without one, waiting helps.
+# The first that matches counts. The text behind a colon says what to do; without a colon, waiting helps.
 _MEANINGS: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.UndefinedTableError, MIGRATE),
     (asyncpg.UndefinedColumnError, MIGRATE),
@@ -39,12 +39,12 @@ _MEANINGS: tuple[tuple[type[BaseException], str], ...] = (
 
 # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _WRONG_NAME = (62, 64)
-# asyncpg has no class for it.
+# asyncpg raises a ConnectionError with this text.
 _NO_TLS = "rejected SSL upgrade"
 
 
 def meaning(error: BaseException) -> str | None:
-    """What `error` says of the database's state; None if it says nothing of it."""
+    """What `error` says about the state of the database; None if it says nothing about that."""
     match error:
         case WrongEncodingError():
             return str(error)

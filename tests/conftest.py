@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,8 @@ from shared import config
 from shared.commands.migrate import migrate
 from shared.config import Database
 from tests.support import servers
+from tests.support.ingest_process import Ingesting
+from tests.support.whole import Whole
 
 # Tests that use these fixtures, or lie in these folders or files, need servers: `make test-unit` leaves them out.
 _SERVER_FIXTURES = frozenset({"postgres", "broker"})
@@ -77,3 +80,23 @@ def broker() -> Iterator[servers.Address]:
 def unique() -> str:
     """A name no other test uses, for topics and client ids."""
     return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def ingesting(
+    tmp_path: Path, database: Database, broker: servers.Address, unique: str
+) -> Iterator[Ingesting]:
+    """An ingest process that is ready, killed at the end."""
+    running = Ingesting(tmp_path, database, broker, unique)
+    running.wait_ready()
+    yield running
+    running.process.kill()
+
+
+@pytest.fixture
+def whole(tmp_path: Path, database: Database, broker: servers.Address, unique: str) -> Iterator[Whole]:
+    """An ingest and an api process on one database, ready, killed at the end."""
+    running = Whole(tmp_path, database, broker, unique)
+    yield running
+    running.api.kill()
+    running.ingest.process.kill()

@@ -26,7 +26,7 @@ from shared.db import Connection
 from shared.duration import parse_duration
 from shared.errors import StartupError
 from shared.tables import console_for, print_to
-from shared.terminal import printable
+from shared.terminal import counted, printable
 
 _PROGRAM = "ecs-backend dead-letters"
 Work = Callable[[Connection, Settings], Awaitable[None]]
@@ -93,7 +93,8 @@ async def _list(connection: Connection, chosen: Chosen, limit: int) -> None:
         table.add_row(*(Text(printable(text)) for text in texts))
     if letters:
         print_to(sys.stdout, table)
-    _say(Text(f"{min(limit, letters):,} of {letters:,} dead letters" if letters else "no dead letters"))
+    shown = f"{min(limit, letters):,} of {counted(letters, 'dead letter')}"
+    _say(Text(shown if letters else "no dead letters"))
 
 
 async def _show(connection: Connection, letter: int) -> None:
@@ -129,13 +130,13 @@ async def _retry(connection: Connection, settings: Settings, chosen: Chosen, *, 
 
 
 def _told(result: Result, *, dry_run: bool) -> str:
-    """What came of it, in a line, and a line for each reason of those that stay."""
+    """A line with the result, and a line for each reason of those that are left."""
+    left = result.left.total()
     if dry_run:
-        begin = f"{result.stored:,} could be stored"
+        first = f"could be stored: {result.stored:,}, would be left: {left:,}"
     else:
-        begin = f"{result.stored:,} are stored now, {result.duplicate:,} were stored before"
-    left = [f"{begin}; {result.left.total():,} stay"]
-    return "\n".join([*left, *(f"{n:>8,}  {reason}" for reason, n in result.left.most_common(20))])
+        first = f"stored now: {result.stored:,}, stored before: {result.duplicate:,}, left: {left:,}"
+    return "\n".join([first, *(f"{n:>8,}  {reason}" for reason, n in result.left.most_common(20))])
 
 
 async def _purge(connection: Connection, chosen: Chosen, *, dry_run: bool) -> None:

@@ -18,7 +18,7 @@ from ingest.receive.connection import connection, end_session
 from ingest.receive.paho_bridge import PahoBridge
 from ingest.receive.topics import TopicMap
 from shared.config import Mqtt
-from shared.mqtt_tls import tls_context
+from shared.mqtt import tls_context
 
 # More messages than brokers keep for an absent subscriber by default: most keep 1,000, some 2,048.
 MESSAGES = 5000

@@ -7,6 +7,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from shared.config import Mqtt
+from shared.mqtt import client_arguments
 
 # A message over the contract's 128 KiB becomes a dead letter. The broker discards packets over this size (MQTT 5,
 # section 3.1.2.11.4), so that one message cannot fill the memory.
@@ -20,17 +21,11 @@ def connection(settings: Mqtt, tls: ssl.SSLContext | None) -> aiomqtt.Client:
     properties.ReceiveMaximum = settings.receive_maximum
     properties.MaximumPacketSize = _MAX_PACKET_BYTES
     return aiomqtt.Client(
-        settings.host,
-        settings.broker_port,
-        username=settings.username,
-        password=settings.password,
+        **client_arguments(settings, tls),
         identifier=settings.client_id,
-        protocol=aiomqtt.ProtocolVersion.V5,
         # aiomqtt's default wipes the session at the first connect of every process.
         clean_start=False,
-        keepalive=settings.keepalive,
         properties=properties,
-        tls_context=tls,
     )
 
 

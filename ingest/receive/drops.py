@@ -9,7 +9,7 @@ from ingest.health import State
 from ingest.receive.connection import connection
 from shared.config import Mqtt
 from shared.logs import get_logger
-from shared.mqtt_tls import tls_context
+from shared.mqtt import tls_context
 
 log = get_logger(__name__)
 

@@ -22,7 +22,7 @@ from ingest.receive.sessions import Sessions
 from shared import db
 from shared.config import Mqtt
 from shared.logs import get_logger
-from shared.mqtt_tls import tls_context
+from shared.mqtt import tls_context
 
 log = get_logger(__name__)
 

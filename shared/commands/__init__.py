@@ -1,1 +1,1 @@
-"""The ecs-backend command and what it runs."""
+"""The `ecs-backend` command (`cli`), and its commands `up`, `migrate` and `status`."""

@@ -1,7 +1,7 @@
-"""The role the api reads as, DB_API_ROLE: made where it is missing, and given SELECT on every table.
+"""Makes the role that the api reads as (DB_API_ROLE), and grants it SELECT on every table.
 
-Not a migration: roles belong to the whole server, and a dump that is restored on another one comes without them. Every
-run of `migrate` puts right what is missing, and changes nothing where nothing is.
+This is not a migration, because roles belong to the whole server, and a dump restored on another server comes without
+them. Every run of `migrate` adds what is missing, and changes nothing else.
 """
 
 from contextlib import suppress
@@ -22,9 +22,11 @@ Connection = psycopg.Connection[Any]
 
 
 def make(connection: Connection, role: str) -> None:
-    """Create `role` if it is missing, and let the login act as it; StartupError says what an administrator must do.
+    """Create `role` if it is missing, and let the login act as it. Raises StartupError that says what an administrator
+    must do.
 
-    `connection` commits by itself. Existence is looked at first: PostgreSQL checks rights before existence.
+    `connection` is in autocommit mode. Existence is checked first, because PostgreSQL's CREATE ROLE checks the right to
+    create before it checks whether the role exists.
     """
     known, joined = state(connection, role)
     try:
@@ -38,13 +40,13 @@ def make(connection: Connection, role: str) -> None:
 
 
 def grant_tables(connection: Connection, role: str) -> None:
-    """Let `role` read every table and view of the login; nothing if there is no such role."""
+    """Let `role` read every table and view of the login; does nothing if there is no such role."""
     for (table,) in connection.execute(_SQL["unreadable"], {"role": role}).fetchall():
         connection.execute(SQL(_SQL["grant"]).format(table=Identifier(table), role=Identifier(role)))
 
 
 def state(connection: Connection, role: str) -> tuple[bool, bool]:
-    """Whether the role is there, and whether the login may act as it."""
+    """Whether the role exists, and whether the login may act as it."""
     known, joined = connection.execute(_SQL["state"], {"role": role}).fetchone() or (False, False)
     return known, joined
 
@@ -55,7 +57,7 @@ def _run(connection: Connection, block: str, role: str) -> None:
 
 
 def request(connection: Connection, role: str) -> str:
-    """What to ask an administrator for, in one line."""
+    """One line that says what to ask an administrator for."""
     known, joined = state(connection, role)
     names = {"role": Identifier(role), "login": Identifier(connection.info.user)}
     create = [] if known else [SQL("CREATE ROLE {role} NOLOGIN")]
@@ -63,5 +65,5 @@ def request(connection: Connection, role: str) -> str:
     statements = SQL("; ").join(each.format(**names) for each in create + join).as_string(connection)
     return (
         f"DB_USER may not make DB_API_ROLE={role}, the role the api reads as: "
-        f"ask an administrator of the server to run: {statements}; or set DB_API_ROLE to nothing"
+        f"ask an administrator of the server to run: {statements}; or leave DB_API_ROLE empty"
     )

@@ -1,5 +1,5 @@
 -- name: state
--- %(role)s: the role the api takes. Whether it is there, and whether the login may act as it.
+-- %(role)s: the role of the api -> whether it exists, and whether the login may act as it
 SELECT r.oid IS NOT NULL,
        coalesce(CASE WHEN current_setting('server_version_num')::int >= 160000 THEN pg_has_role(r.oid, 'SET')
                      ELSE pg_has_role(r.oid, 'MEMBER') END, false)
@@ -14,7 +14,8 @@ CREATE ROLE {role} NOLOGIN
 GRANT {role} TO CURRENT_USER
 
 -- name: unreadable
--- %(role)s: its name. The login's tables and views that it may not read yet; partitions are read through their table.
+-- %(role)s: its name -> the login's tables and views that the role may not read yet; not partitions, which are read
+-- through their table
 SELECT c.relname
 FROM pg_roles r, pg_class c
 WHERE r.rolname = %(role)s AND c.relnamespace = to_regnamespace(quote_ident(current_schema()))

@@ -14,7 +14,7 @@ from shared.duration import parse_duration
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 
 _PROGRAM = "ecs-backend"
-# These read the rest of the command line themselves.
+# These commands read the rest of the command line themselves.
 _WITH_ARGUMENTS = {
     "simulate": "fixtures.fleet",
     "rollup": "ingest.upkeep.rebuild",
@@ -29,7 +29,7 @@ _SETTINGS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code: 0, 1 for a failure, 2 for wrong usage or settings."""
+    """Run one command. Exit code: 0; 1 for a failure; 2 for wrong usage or settings."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command not in _WITH_ARGUMENTS:
@@ -59,9 +59,9 @@ def _migrate(rollback: int) -> int:
 
 
 def _become(module: str, arguments: Sequence[str]) -> int:
-    """Turn this process into `python -m <module>`: signals and the exit code are then its own.
+    """Replace this process by `python -m <module>`, so that signals and the exit code are the module's.
 
-    -P: an `api` folder in the working directory is somebody else's.
+    -P: do not import from the working directory, where another project may have a package `api`.
     """
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606 no shell is wanted
 
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser(
         "doctor",
-        help="Look at everything the promises rest on, and try the broker's queue. Needs MQTT_HOST and DB_*.",
+        help="Check all that the promises depend on, and try the broker's queue. Needs MQTT_HOST and DB_*.",
         add_help=False,
     )
     commands.add_parser(
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser(
         "dead-letters",
-        help="Look at messages that could not be stored, store them after all, delete them. Needs DB_*.",
+        help="Show messages that could not be stored, try again to store them, delete them. Needs DB_*.",
         add_help=False,
     )
     return parser
@@ -121,9 +121,8 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = commands.add_parser(
         "up",
         help=what,
-        description=f"{what} Data stays in a directory and the next run goes on with it. With DB_HOST or "
-        "MQTT_HOST set, those servers are used instead of embedded ones, and no fleet is simulated unless "
-        "asked for.",
+        description=f"{what} Data stays in a directory, and the next run goes on with it. If DB_HOST or MQTT_HOST "
+        "is set, that server is used instead of an embedded one, and a fleet is simulated only if asked for.",
         epilog=_SETTINGS,
     )
     parser.add_argument(
@@ -149,8 +148,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--history",
         type=parse_duration,
         metavar="2d",
-        help="how much of the fleet's past is published before it goes live; 0: none (default: 1d if the database is "
-        "empty)",
+        help="how much of the fleet's past is published first; 0: none (default: 1d if the database is empty)",
     )
 
 
@@ -163,7 +161,7 @@ def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    what = "Show how everything is: services, VENs, dead letters, tables, disk. Needs DB_*."
+    what = "Show the state of services, VENs, dead letters, tables and disk. Needs DB_*."
     parser = commands.add_parser(
         "status",
         help=what,
@@ -177,7 +175,7 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         nargs="?",
         const=2.0,
         metavar="S",
-        help="again every S seconds (2), until Ctrl-C",
+        help="repeat every S seconds (2), until Ctrl-C",
     )
 
 

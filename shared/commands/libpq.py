@@ -1,12 +1,12 @@
-"""What PostgreSQL and libpq say of an error, in one line."""
+"""Errors of PostgreSQL and libpq in one line."""
 
 import psycopg
 
 
 def one_line(error: psycopg.Error) -> str:
-    """The reason, without details, which may repeat rows, and without libpq's hints.
+    """The reason of the error, without details, which may repeat rows, and without libpq's hints.
 
-    Of several addresses of a host it is the last one's.
+    If a host has several addresses, it is the reason of the last one.
     """
     # Hints, such as "Is the server running locally …?", are lines that begin with a tab.
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]

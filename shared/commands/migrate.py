@@ -1,4 +1,4 @@
-"""Bring the database's schema to this version (or back), with yoyo."""
+"""Brings the database's schema to this version, or back, with yoyo."""
 
 import time
 from collections.abc import Iterator
@@ -27,16 +27,16 @@ _RETRY_SECONDS = 0.5
 
 
 def migration_ids() -> list[str]:
-    """Names of the migrations of this version, in the order they apply."""
+    """The names of this version's migrations, in the order in which they are applied."""
     return sorted(path.stem for path in DIRECTORY.glob("*.sql") if not path.stem.endswith(".rollback"))
 
 
 def migrate(settings: Database, rollback: int = 0) -> list[str]:
-    """Apply what is missing, or roll back the newest `rollback` migrations; returns their names.
+    """Apply the missing migrations, or roll back the newest `rollback` migrations; returns their names.
 
-    Waits for a server that is still starting, for DB_TIMEOUT at most, then raises StartupError, as it does when the
-    login lacks a right. Two at once take turns by an advisory lock, which PostgreSQL releases if its holder dies. Under
-    that lock, yoyo's own lock row is cleared: a killed process leaves it behind.
+    Waits at most DB_TIMEOUT for a server that is still starting. Raises StartupError after that, or if the login lacks
+    a right. An advisory lock lets only one process migrate at a time; PostgreSQL releases it if the process dies. Under
+    that lock, yoyo's own lock row is deleted, because a killed process leaves it behind.
     """
     _wait_until_reachable(settings)
     try:
@@ -66,7 +66,7 @@ def _run(settings: Database, rollback: int) -> list[str]:
 
 
 def check_ground(connection: psycopg.Connection[Any], settings: Database) -> None:
-    """EcsError with one line if this is not a database, or not a login, that migrations can run with."""
+    """Raise EcsError with one line if migrations cannot run in this database, or with this login."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != UTF8:
         raise WrongEncodingError(encoding)

@@ -1,5 +1,5 @@
 -- name: rights
--- Whether the login may make tables, and who owns them if they are there and not the login's.
+-- -> whether the login may make tables, and, if another role owns the tables, which
 SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
        (SELECT pg_get_userbyid(relowner)::text FROM pg_class
         WHERE relname = 'vens' AND relnamespace = to_regnamespace(quote_ident(current_schema()))

@@ -1,4 +1,4 @@
-"""What every command does alike: its exit code, and the one line that says why it failed."""
+"""What all commands have in common: the exit code, and one line that says why the command failed."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,8 @@ FAILED, WRONG_USAGE = 1, 2
 
 
 def run(name: str, command: Callable[[], int]) -> int:
-    """The exit code of `command`: what it returns, 1 if it failed, 2 if a setting is wrong, with one line on stderr."""
+    """Run `command` and return its exit code. After an EcsError, write one line on stderr and return 1, or 2 if a
+    setting is wrong."""
     try:
         return command()
     except EcsError as exc:
@@ -18,7 +19,7 @@ def run(name: str, command: Callable[[], int]) -> int:
 
 
 def run_service(name: str, usage: str | None, serve: Callable[[], int]) -> int:
-    """The same of `python -m ingest` and `python -m api`, which take no arguments but --help."""
+    """Run `serve` as `run` does, for `python -m ingest` and `python -m api`, which take no arguments but --help."""
     if len(sys.argv) > 1:
         sys.stdout.write(f"{usage} Settings come from the environment and .env.\n")
         return 0 if sys.argv[1] in ("-h", "--help") else WRONG_USAGE

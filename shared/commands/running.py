@@ -1,6 +1,6 @@
-"""An `ecs-backend up` that runs here: commands beside it find its servers by themselves.
+"""Lets commands find the servers of an `ecs-backend up` that runs in the same directory.
 
-`up` writes which servers it has started into its data directory, and holds a lock there as long as it runs.
+`up` writes the settings of its servers into its data directory, and holds a lock there while it runs.
 """
 
 import fcntl
@@ -16,13 +16,13 @@ from shared.errors import StartupError
 
 DATA = Path(".data")
 _LOCK, _SETTINGS = "lock", "servers.env"
-# Who gives one of these has servers of his own.
+# If one of these is set, that server is not one of `up`.
 _DATABASE, _BROKER = "DB_HOST", "MQTT_HOST"
 
 
 @contextmanager
 def alone(data: Path) -> Iterator[None]:
-    """Hold the data directory of an `up`, or raise StartupError that names the process which holds it."""
+    """Lock the data directory of an `up`; raises StartupError that names the process which has it locked."""
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -42,7 +42,7 @@ def alone(data: Path) -> Iterator[None]:
 
 
 def write(data: Path, settings: Mapping[str, str]) -> None:
-    """Note the settings that lead to the servers which run on `data`; those of an earlier run go."""
+    """Write the settings of the servers that run on `data`, in place of those of an earlier run."""
     file = data / _SETTINGS
     file.unlink(missing_ok=True)
     if not settings:
@@ -52,9 +52,9 @@ def write(data: Path, settings: Mapping[str, str]) -> None:
 
 
 def environment(data: Path = DATA) -> dict[str, str]:
-    """As config.environment(); what leads to no server there is taken from the `up` that runs on `data`, if one does.
+    """config.environment(), with the settings of the `up` that runs on `data`, if one does, for servers not set there.
 
-    The login of a server is taken as a whole, or not at all.
+    The settings of a server are taken as a whole, or not at all.
     """
     given = config.environment()
     found = _of_up(data)
@@ -67,7 +67,7 @@ def environment(data: Path = DATA) -> dict[str, str]:
 
 
 def _of_up(data: Path) -> dict[str, str]:
-    """What the `up` that runs on `data` has written; nothing if none runs."""
+    """The settings written by the `up` that runs on `data`; empty if none runs."""
     with suppress(OSError), (data / _LOCK).open(encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

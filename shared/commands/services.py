@@ -1,4 +1,4 @@
-"""The services that run here, as their /health and /metrics tell."""
+"""Asks ingest and the api for /health and /metrics."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ _SECONDS = 2.0
 
 
 class Service(NamedTuple):
-    """Where a service listens, and the path that says how it is."""
+    """Where a service listens, and the path of its health check."""
 
     host: str
     port: int
@@ -19,7 +19,7 @@ class Service(NamedTuple):
 
 
 def health(service: Service) -> dict[str, Any]:
-    """`status`: ok, or what it says of itself, or `unreachable`; `why`: what it waits for, by server."""
+    """`status`: ok, waiting or unreachable; `why`: the reasons, by server."""
     answer = _get(service, service.health)
     if answer is None:
         return {"status": "unreachable", "why": {"address": f"{service.host}:{service.port} does not answer"}}
@@ -35,7 +35,7 @@ def health(service: Service) -> dict[str, Any]:
 
 
 def figures(service: Service) -> dict[str, float]:
-    """Its figures without labels, by name; empty if it does not answer."""
+    """The metrics without labels, by name; empty if the service does not answer."""
     answer = _get(service, "/metrics")
     lines = answer[1].splitlines() if answer else []
     plain = (line.split() for line in lines if not line.startswith("#") and "{" not in line)

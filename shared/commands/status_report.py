@@ -1,4 +1,4 @@
-"""What `ecs-backend status` knows: asked of the database, and of ingest and the api where they answer."""
+"""The report of `ecs-backend status`: from the database, and from ingest and the api if they answer."""
 
 import math
 import os
@@ -19,17 +19,17 @@ from shared.db import libpq_arguments
 from shared.sql import load_blocks
 
 _SQL = load_blocks(Path(__file__).with_name("status_report.sql"))
-# So many VENs are named of each kind, the worst.
+# So many VENs of each kind are named, the worst.
 WORST = 10
-# A reading should speak a little longer than the VEN's next takes to come.
+# A reading should speak so much longer than the time until the VEN's next reading.
 _SLACK_SECONDS = 60
-# Rates are taken over this, so that a burst a second is one.
+# Rates are taken over at least this, because messages may come in one burst every second.
 _RATE_SECONDS = 1.0
-# A day that has only begun says nothing of its growth.
+# In the first minutes of a day, its growth cannot be estimated.
 _LEAST_OF_A_DAY = 600.0
 _ANSWER_SECONDS = 30
 _UNSET = "not set"
-# Never shown. What names a file may hold the PEM text itself.
+# Settings with these words in their names are never shown. A setting that names a file may be PEM text.
 _SECRET = ("PASSWORD", "KEY", "CERT", "USERNAME")
 
 Report = dict[str, Any]
@@ -43,7 +43,7 @@ _RATES = {
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The kinds of settings that status reads, and shows where they are not the default."""
+    """The kinds of settings that status reads; it shows those that are not the default."""
 
     db: config.Database
     dashboard: config.Dashboard
@@ -54,20 +54,13 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def read(env: Mapping[str, str]) -> Settings:
-    """The settings in `env`; SettingsError with one line that names what is wrong."""
-    return Settings(
-        config.read(config.Database, env),
-        config.read(config.Dashboard, env),
-        config.read(config.Retention, env),
-        config.read(config.Ingest, env),
-        config.read(config.Api, env),
-        # A machine may have a database alone.
-        config.read(config.Mqtt, {"MQTT_HOST": _UNSET, **env}),
-    )
+    """The settings in `env`. Raises SettingsError with one line that names what is wrong."""
+    # A machine with a database only has no MQTT_HOST.
+    return config.read_all(Settings, {"MQTT_HOST": _UNSET, **env})
 
 
 class Reporter:
-    """Makes reports. Rates are those since the report before, if it is older than a second."""
+    """Makes reports. Rates are measured since the report before, or over a second if that is less than a second ago."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -76,11 +69,11 @@ class Reporter:
         self._before = self._look()
 
     def services(self) -> Report:
-        """What can be said without a database: how ingest and the api are."""
+        """The state of ingest and the api, which needs no database."""
         return {"ingest": health(self._ingest), "api": health(self._api)}
 
     def report(self) -> Report:
-        """Everything; raises what psycopg raises when the database cannot be asked."""
+        """The whole report; raises what psycopg raises if the database does not answer."""
         found = {"at": datetime.now(UTC), "health": self.services()}
         with psycopg.connect(**libpq_arguments(self._settings.db), row_factory=dict_row) as connection:
             connection.execute(f"SET TIME ZONE 'UTC'; SET statement_timeout = '{_ANSWER_SECONDS}s'")
@@ -93,7 +86,7 @@ class Reporter:
         return time.monotonic(), figures(self._ingest)
 
     def _rates(self) -> Report | None:
-        """What ingest does a second, and what it has in hand; None if it does not answer."""
+        """Messages and rows a second of ingest, and the messages in hand; None if ingest does not answer."""
         then, before = self._before
         if before:
             time.sleep(max(0.0, then + _RATE_SECONDS - time.monotonic()))
@@ -149,7 +142,8 @@ def _of_database(connection: psycopg.Connection[Any], settings: Settings) -> Rep
 
 
 def _slow_reporters(rows: list[Report]) -> Report:
-    """VENs that usually report less often than a reading speaks: they are offline, and not counted, in between."""
+    """VENs that usually report less often than a reading speaks: between two readings they are offline and not
+    counted."""
     if not rows:
         return {"vens": 0, "every_seconds": None, "needed_seconds": None, "worst": []}
     longest = rows[0]["longest_seconds"]
@@ -164,8 +158,8 @@ def _slow_reporters(rows: list[Report]) -> Report:
 def _disk(
     connection: psycopg.Connection[Any], tables: list[Report], settings: Settings, today: Report
 ) -> Report:
-    """Sizes in bytes. `free`: of the database's disk, None where it is on another machine; `a_day`: what raw rows of
-    today come to over a whole day, None before there is enough of it; `days_left` at that pace, without retention."""
+    """Sizes in bytes. `free`: on the database's disk, None if that is on another machine; `a_day`: the growth of raw
+    rows in a day at today's pace, None in the first minutes of a day; `days_left`: at that pace, without retention."""
     free = _free(connection)
     seconds = today["seconds"]
     a_day = today["bytes"] * 86400 / seconds if seconds and seconds >= _LEAST_OF_A_DAY else None
@@ -179,7 +173,7 @@ def _disk(
 
 
 def _free(connection: psycopg.Connection[Any]) -> int | None:
-    # Only a server that is reached over its socket is surely on this machine.
+    # Only a server that is reached over a Unix socket is certainly on this machine.
     if not connection.info.host.startswith("/"):
         return None
     try:
@@ -191,7 +185,7 @@ def _free(connection: psycopg.Connection[Any]) -> int | None:
 
 
 def changed(settings: Settings) -> Report:
-    """How long data is kept and when a VEN is offline, and other settings that are not the default; no secret."""
+    """The settings of retention and the dashboard, and all others that are not the default, without secrets."""
     always = {**msgspec.to_builtins(settings.retention), **msgspec.to_builtins(settings.dashboard)}
     others = {
         field.encode_name: getattr(kind, field.name)

@@ -1,4 +1,4 @@
--- What `ecs-backend status` shows.
+-- The statements of `ecs-backend status`.
 
 -- name: tables
 -- -> every table: its rows (counted by the last ANALYZE or by statistics), size in bytes, partitions
@@ -26,7 +26,7 @@ SELECT CASE WHEN isfinite(watermark) THEN watermark END AS watermark,
 FROM rollup_state
 
 -- name: server
--- -> what the promises rest on
+-- -> the version, the settings that the promises depend on, and the newest migration
 SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
        current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
        current_setting('synchronous_commit') AS synchronous_commit,
@@ -86,8 +86,7 @@ ORDER BY 2 DESC
 LIMIT %(worst)s
 
 -- name: flaws
--- %(kind)s: flawed or conflict; %(worst)s at most -> the latest of each VEN and how often there was one, the most frequent
--- first
+-- %(kind)s: flawed or conflict; %(worst)s at most -> the latest of each VEN, and how many there were, the most first
 SELECT ven_id AS ven, times, last_at AS latest, topic, reason
 FROM ven_flaws
 WHERE kind = %(kind)s
@@ -103,7 +102,7 @@ ORDER BY abs(clock_offset) DESC, ven_id
 LIMIT %(worst)s
 
 -- name: vens
--- %(silent)s s without a sign of life make a VEN offline -> how many are online, and known at all
+-- %(silent)s: after so many s without a sign of life a VEN is offline -> how many are online, and how many are known
 SELECT count(*) FILTER (WHERE alive_at >= now() - %(silent)s * interval '1 second') AS online, count(*) AS known
 FROM ven_signs
 
@@ -116,7 +115,7 @@ ORDER BY v.last_seen_at DESC NULLS LAST, s.ven_id
 LIMIT %(worst)s
 
 -- name: today
--- -> bytes of today's raw rows, and in how many s they came: since midnight UTC, or since the first VEN was heard
+-- -> bytes of today's raw rows, and the s in which they came: since midnight UTC, or since the first VEN's first message
 SELECT coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint AS bytes,
        extract(epoch FROM now() - greatest(date_trunc('day', now()), (SELECT min(first_seen_at) FROM vens)))::float8
            AS seconds

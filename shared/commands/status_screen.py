@@ -13,12 +13,12 @@ from shared.terminal import duration, printable
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _OLDEST_SECONDS, _LAG_SECONDS, _DAYS_LEFT = 60, 900, 14
-# So many tables are shown, the largest; --json has all.
+# So many of the largest tables are shown; --json has all.
 _TABLES = 8
 
 
 def screen(report: Report) -> RenderableType:
-    """Everything, what is empty left out."""
+    """The whole report, without tables that are empty."""
     vens, counting = report["vens"], report["counting"]
     tables = [
         _worst("Clocks of VENs that are off", vens["clocks"], _CLOCK),
@@ -43,7 +43,7 @@ def screen(report: Report) -> RenderableType:
 
 
 def services_alone(services: Report, why: str) -> RenderableType:
-    """What is known while the database cannot be asked."""
+    """The state of the services, and why the database does not answer."""
     facts = Table.grid(padding=(0, 2))
     for name, text in _of_health(services):
         facts.add_row(Text(name, "dim"), text)
@@ -120,7 +120,7 @@ def _of_disk(report: Report) -> Iterable[tuple[str, Text]]:
     yield "disk", Text(f"{_bytes(disk['used'])} in tables, {free}{grows}", style)
 
 
-# Of each table its columns: a head, and what stands below it.
+# The columns of each table: the head, and the function that makes a cell from a row.
 _Columns = dict[str, Any]
 _CLOCK: _Columns = {
     "VEN": lambda r: r["ven"],
@@ -184,7 +184,7 @@ def _time(moment: datetime | None) -> str:
 
 
 def _day(midnight: datetime | None) -> str:
-    """A bound of partitions, which are whole UTC days."""
+    """The day of a bound of partitions, which is a UTC midnight."""
     return f"{midnight:%Y-%m-%d}" if midnight else ""
 
 

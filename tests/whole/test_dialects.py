@@ -4,17 +4,14 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from shared.config import Database
-from tests.ingest.test_service import publish
+from tests.support.ingest_process import publish
 from tests.support.samples import Sample, dialect_samples, field_samples, telemetry
 from tests.support.servers import Address, eventually, execute
-from tests.whole.test_whole_path import Whole
+from tests.support.whole import Whole
 
 
 async def stats_now(whole: Whole) -> dict[str, Any]:
@@ -23,14 +20,6 @@ async def stats_now(whole: Whole) -> dict[str, Any]:
     await eventually(lambda: whole.get("/stats/network") is not None and time.monotonic() > until)
     figures: dict[str, Any] = whole.get("/stats/network")
     return figures
-
-
-@pytest.fixture
-def whole(tmp_path: Path, database: Database, broker: Address, unique: str) -> Iterator[Whole]:
-    running = Whole(tmp_path, database, broker, unique)
-    yield running
-    running.api.kill()
-    running.ingest.process.kill()
 
 
 async def deliver(whole: Whole, *messages: tuple[str, bytes]) -> None:

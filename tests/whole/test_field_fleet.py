@@ -8,7 +8,7 @@ import pytest
 
 from shared.config import Database
 from shared.embedded.broker import EmbeddedBroker, find_mosquitto
-from tests.ingest.test_service import Ingesting
+from tests.support.ingest_process import Ingesting
 from tests.support.servers import (
     Address,
     Process,

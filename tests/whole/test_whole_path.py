@@ -1,58 +1,18 @@
 """The main job: messages in over MQTT, answers out over REST, each number worked out by hand."""
 
 import asyncio
-import json
 import time
-import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
 
-from shared.config import Api, Database
-from tests.ingest.test_service import Ingesting, publish
-from tests.support.servers import Address, Process, as_environment, eventually, free_port, wait_until
+from tests.support.servers import eventually
+from tests.support.whole import Whole
 
 # A whole hour, long enough ago that its buckets are closed and recent enough for any retention.
 HOUR = int(time.time()) // 3600 * 3600 - 3 * 3600
-
-
-class Whole:
-    """ingest and api on one database."""
-
-    def __init__(self, directory: Path, db: Database, broker: Address, prefix: str) -> None:
-        self.ingest = Ingesting(directory, db, broker, prefix)
-        self.port = free_port()
-        self.api = Process(directory, "api", env=as_environment(db, Api(port=self.port)))
-        self.broker = broker
-        self.ingest.wait_ready()
-        wait_until(lambda: self.get("/health/db-check", root=True) is not None, 20, self.api.output)
-
-    def get(self, path: str, *, root: bool = False) -> Any:
-        url = f"http://127.0.0.1:{self.port}{'' if root else '/api'}{path}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return json.loads(answer.read())
-        except OSError:
-            return None
-
-    async def send(self, *messages: tuple[str, dict[str, Any]]) -> None:
-        before = self.ingest.handled()
-        await publish(
-            self.broker, self.ingest.prefix, *((t, json.dumps(body).encode()) for t, body in messages)
-        )
-        await eventually(lambda: self.ingest.handled() == before + len(messages))
-
-
-@pytest.fixture
-def whole(tmp_path: Path, database: Database, broker: Address, unique: str) -> Iterator[Whole]:
-    running = Whole(tmp_path, database, broker, unique)
-    yield running
-    running.api.kill()
-    running.ingest.process.kill()
 
 
 def reading(ven: str, ts: float, used: float, **fields: Any) -> tuple[str, dict[str, Any]]:

@@ -51,19 +51,30 @@ def wrong(ven: str, **fields: object) -> Message:
     return message("volttron/metering", telemetry(ven, NOW, 1, **fields))
 
 
-async def test_list_and_show(database: Database, tmp_path: Path) -> None:
-    bad = wrong("v1", timestamp="soon")
-    await bury(database, bad, message("oadr/meter/v2\x1b[2J", b'{"timestamp": 1'))
+async def test_a_list_has_no_control_characters(database: Database, tmp_path: Path) -> None:
+    await bury(database, message("oadr/meter/v2\x1b[2J", b'{"timestamp": 1'))
     text = run(tmp_path, database, "list")
-    assert "2 of 2 dead letters" in text
+    assert "1 of 1 dead letter\n" in text
     assert "\x1b" not in text
-    assert "1 of 1 dead letters" in run(tmp_path, database, "list", "--ven", "v1")
-    assert "1 of 1 dead letters" in run(tmp_path, database, "list", "--reason", "BREAKS OFF")
+
+
+async def test_a_list_has_the_chosen_ones(database: Database, tmp_path: Path) -> None:
+    await bury(database, wrong("v1", timestamp="soon"), message("oadr/meter/v2", b'{"timestamp": 1'))
+    assert "2 of 2 dead letters" in run(tmp_path, database, "list")
+    assert "1 of 1 dead letter\n" in run(tmp_path, database, "list", "--ven", "v1")
+    assert "1 of 1 dead letter\n" in run(tmp_path, database, "list", "--reason", "BREAKS OFF")
     assert "no dead letters" in run(tmp_path, database, "list", "--since", "2999-01-01")
-    ((letter,),) = execute(database, "SELECT id FROM dead_letters WHERE ven_id = 'v1'")
+
+
+async def test_a_letter_is_shown_with_a_pointer_to_its_defect(database: Database, tmp_path: Path) -> None:
+    await bury(database, wrong("v1", timestamp="soon"))
+    ((letter,),) = execute(database, "SELECT id FROM dead_letters")
     text = run(tmp_path, database, "show", str(letter))
     assert '"timestamp": "soon"' in text
     assert "<-- timestamp is a text" in text
+
+
+def test_an_unknown_letter_is_named(database: Database, tmp_path: Path) -> None:
     assert "there is no dead letter 99" in run(tmp_path, database, "show", "99", code=1)
 
 
@@ -74,10 +85,8 @@ async def test_retry_stores_what_is_good_now_and_keeps_the_rest(database: Databa
     await bury(
         database, reading("v3", NOW, 3.0), wrong("v4", usedPowerKw="much"), reason="not what it says now"
     )
-    assert "4 could be stored; 1 stay" in run(tmp_path, database, "retry", "--all", "--dry-run")
-    assert (len(stored(database)), left(database)) == (1, 5)
     text = run(tmp_path, database, "retry", "--all")
-    assert "3 are stored now, 1 were stored before; 1 stay" in text
+    assert "stored now: 3, stored before: 1, left: 1" in text
     assert "1  usedPowerKw is a text that is not a number" in text
     assert stored(database) == [("v1", 1.0), ("v2", 1.0), ("v3", 3.0)]
     assert execute(database, "SELECT count(*) FROM ven_load_samples") == [(2,)]
@@ -86,17 +95,33 @@ async def test_retry_stores_what_is_good_now_and_keeps_the_rest(database: Databa
     assert (error[:23], ven) == ("usedPowerKw is a text t", "v4")
 
 
-async def test_retry_and_purge_take_the_chosen_ones(database: Database, tmp_path: Path) -> None:
-    await bury(database, *(reading(v, NOW, 1.0) for v in ("v1", "v2", "v3")), reason="odd")
+async def test_retry_takes_the_chosen_ones(database: Database, tmp_path: Path) -> None:
+    await bury(database, *(reading(v, NOW, 1.0) for v in ("v1", "v2")), reason="odd")
     run(tmp_path, database, "retry", "--ven", "v1")
-    assert stored(database) == [("v1", 1.0)]
-    assert "0 stored" not in run(tmp_path, database, "purge", "--ven", "v2", "--dry-run")
-    assert left(database) == 2
+    assert (stored(database), left(database)) == ([("v1", 1.0)], 1)
+
+
+async def test_purge_deletes_the_chosen_ones(database: Database, tmp_path: Path) -> None:
+    await bury(database, *(reading(v, NOW, 1.0) for v in ("v1", "v2", "v3")), reason="odd")
     assert "1 deleted" in run(tmp_path, database, "purge", "--ven", "v2")
-    assert left(database) == 1
-    assert "--all" in run(tmp_path, database, "purge", code=2)
-    run(tmp_path, database, "purge", "--all")
+    assert left(database) == 2
+    assert "2 deleted" in run(tmp_path, database, "purge", "--all")
     assert left(database) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("retry", "could be stored: 2, would be left: 0"), ("purge", "2 would be deleted")],
+)
+async def test_a_dry_run_changes_nothing(database: Database, tmp_path: Path, command: str, said: str) -> None:
+    await bury(database, *(reading(v, NOW, 1.0) for v in ("v1", "v2")), reason="odd")
+    assert said in run(tmp_path, database, command, "--all", "--dry-run")
+    assert (stored(database), left(database)) == ([], 2)
+
+
+@pytest.mark.parametrize("command", ["retry", "purge"])
+def test_which_letters_must_be_said(database: Database, tmp_path: Path, command: str) -> None:
+    assert "--all" in run(tmp_path, database, command, code=2)
 
 
 async def test_what_is_not_whole_or_refused_by_the_database_stays(database: Database, tmp_path: Path) -> None:
@@ -104,7 +129,7 @@ async def test_what_is_not_whole_or_refused_by_the_database_stays(database: Data
     large = message("volttron/metering", telemetry("v1", NOW, 1.0, eventId="x" * 70_000))
     await bury(database, large, reading("v2", NOW, 13.0), reading("v3", NOW, 1.0), reason="odd")
     text = run(tmp_path, database, "retry", "--all")
-    assert "1 are stored now, 0 were stored before; 2 stay" in text
+    assert "stored now: 1, stored before: 0, left: 2" in text
     assert "only its beginning is kept" in text
     assert "constraint no_thirteen" in text
     assert stored(database) == [("v3", 1.0)]
@@ -139,7 +164,7 @@ async def test_killed_half_way_it_has_stored_each_once(database: Database, tmp_p
         )
     )
     assert (len(stored(database)), left(database)) == (AT_ONCE, 2 * AT_ONCE)
-    assert f"{2 * AT_ONCE} are stored now, 0 were stored before" in run(tmp_path, database, "retry", "--all")
+    assert f"stored now: {2 * AT_ONCE}, stored before: 0" in run(tmp_path, database, "retry", "--all")
     assert (len(stored(database)), left(database)) == (3 * AT_ONCE, 0)
     assert execute(database, "SELECT count(*) FROM ven_load_samples") == [(3 * AT_ONCE,)]
 

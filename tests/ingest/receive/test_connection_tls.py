@@ -16,8 +16,8 @@ from ingest.receive.connection import connection
 from shared.config import Database, Mqtt, read
 from shared.embedded.broker import find_mosquitto
 from shared.errors import SettingsError
-from shared.mqtt_tls import tls_context
-from tests.ingest.test_service import Ingesting
+from shared.mqtt import tls_context
+from tests.support.ingest_process import Ingesting
 from tests.support.mosquitto import mosquitto
 from tests.support.samples import telemetry
 from tests.support.servers import eventually, execute

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,9 @@ from typing import Any
 import pytest
 
 from shared.config import Database
-from tests.ingest.test_service import Ingesting, publish
+from tests.support.ingest_process import Ingesting, publish
 from tests.support.samples import telemetry
 from tests.support.servers import Address, eventually, execute
-
-
-@pytest.fixture
-def ingesting(tmp_path: Path, database: Database, broker: Address, unique: str) -> Iterator[Ingesting]:
-    running = Ingesting(tmp_path, database, broker, unique)
-    running.wait_ready()
-    yield running
-    running.process.kill()
 
 
 def noted(database: Database) -> list[str]:

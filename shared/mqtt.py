@@ -1,15 +1,30 @@
-"""The TLS side of a connection to the broker."""
+"""Connections to the broker with the settings' login."""
 
 import socket
 import ssl
 from typing import Any
 
+from aiomqtt import ProtocolVersion
+
 from shared.certificates import as_file
 from shared.config import Mqtt
 
 
+def client_arguments(settings: Mqtt, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """The arguments with which aiomqtt.Client reaches the broker of `settings`; `tls`: from tls_context."""
+    return {
+        "hostname": settings.host,
+        "port": settings.broker_port,
+        "username": settings.username,
+        "password": settings.password,
+        "protocol": ProtocolVersion.V5,
+        "keepalive": settings.keepalive,
+        "tls_context": tls,
+    }
+
+
 def tls_context(settings: Mqtt) -> ssl.SSLContext | None:
-    """What paho wraps its socket with; None without MQTT_USE_TLS. The settings are checked where they are read."""
+    """The context of a connection to the broker; None without MQTT_USE_TLS. config.read has checked the settings."""
     if not settings.use_tls:
         return None
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
@@ -25,7 +40,7 @@ def tls_context(settings: Mqtt) -> ssl.SSLContext | None:
 
 
 class _Context(ssl.SSLContext):
-    """paho asks for a certificate with the name of the host that it connects to; `server_name` replaces that."""
+    """paho requires a certificate with the name of the host that it connects to; `server_name` replaces that name."""
 
     server_name: str | None = None
 
