@@ -41,10 +41,10 @@ class Tier(NamedTuple):
 
     def table(self, kind: Kind) -> str:
         """The name of its table."""
-        return table(kind, self.minutes)
+        return table_name(kind, self.minutes)
 
 
-def table(kind: Kind, minutes: int) -> str:
+def table_name(kind: Kind, minutes: int) -> str:
     """The name of the table of that kind and width."""
     return f"{kind}_power_{minutes}m"
 

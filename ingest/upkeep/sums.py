@@ -24,12 +24,12 @@ _OF_KIND = {
 def _statement(block: str, kind: Kind, tier: Tier) -> str:
     names = {"table": tier.table(kind), "width": tier.interval}
     if tier.source is not None:
-        names["source"] = tiers.table(kind, tier.source)
+        names["source"] = tiers.table_name(kind, tier.source)
     return compose(SQL[block], {**FRAGMENTS, **SQL, **_OF_KIND[kind], **names})
 
 
 def _wider(kind: Kind) -> list[Tier]:
-    """The narrowest first, as the next may be made of it."""
+    """The tiers that are summed from others, the narrowest first, as the next may be made of it."""
     return [tier for tier in tiers.of(kind) if tier.source is not None]
 
 
@@ -71,7 +71,7 @@ async def delete_between(connection: Connection, start: datetime, end: datetime,
 
 
 async def redo_wider(connection: Connection, kind: Kind, watermark: datetime) -> None:
-    """Sum up again what the stretches of VENs touch, of VENs or of loads."""
+    """Sum up again the buckets of wider tiers that `stretches` touch, of VENs or of loads."""
     for delete, insert in _REDO_WIDER[kind]:
         await connection.execute(delete)
         await connection.execute(insert, watermark)

@@ -44,8 +44,8 @@ HAPPENED: list[tuple[str, Any]] = [
     ("redo", 10),
     ("write", readings(5600, 9300)),
     ("hold", 1860),
-    ("move", 4000),
-    ("write", [R("a", 7100, 3.0, 0.3, None, None, (("x", 0.5, 0.1),))]),
+    ("move", 5000),  # into the next hour, beyond a quarter of it
+    ("write", [R("a", at, 3.0, 0.3, None, None, (("x", 0.5, 0.1),)) for at in (7100, 9100)]),
     ("redo", 10),
     ("redo lists", 10),
     ("recount", (3000, 4000)),
@@ -112,6 +112,16 @@ async def test_a_rebuild_fills_what_nobody_kept(its: Api) -> None:
     await ask_all(its)
 
 
+async def test_who_is_new_in_the_hour_that_is_open_is_found(its: Api) -> None:
+    await its.happen("write", [R("c", 9100, 2.0, loads=(("y", 1.0, 0.0),))])
+    await its.happen("redo", 1)
+    await its.happen("redo lists", 1)
+    # Both speak for the hold of 1,860 s.
+    for granularity in ("15m", "1h", "1d"):
+        assert await energy(its, "vens/c", granularity) == pytest.approx(2 * 1860 / 3600)
+        assert await energy(its, "vens/c/loads/y", granularity) == pytest.approx(1860 / 3600)
+
+
 async def test_its_migration_fills_its_past(its: Api, database: Database) -> None:
     assert await asyncio.to_thread(migrate, database, 1) == ["9000.hour-tier"]
     assert "network_power_60m" in (await its.client.get("/health/db-check")).text
@@ -129,6 +139,8 @@ async def test_what_it_is_made_of_goes_when_it_has_taken_it_in(its: Api) -> None
     assert state is not None
     assert tuple(state) == (at(ORIGIN + 1800), at(ORIGIN + 5400 + 1860))
     assert await its.connection.fetchval("SELECT min(bucket) FROM network_power_5m") == at(ORIGIN + 1800)
+    rebuilt = await history.rebuild(its.connection, None, None, lambda _: None)
+    assert rebuilt == (at(ORIGIN + 9000), at(ORIGIN + 10200)), "from the first whole hour of raw rows on"
     for of in PATHS:
         for granularity in ("15m", "1h", "1d"):
             await its.ask((of, granularity, None, None, 1))

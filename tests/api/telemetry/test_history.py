@@ -249,6 +249,16 @@ async def test_locf_carries_a_value_from_before_start(
                     assert point["usedPowerKw"] == all_of_it[-1]["usedPowerKw"]
 
 
+async def test_locf_carries_nothing_from_after_start(api: Client, database: Database) -> None:
+    # Then silence until 12:12, in the quarter of an hour that the range begins within.
+    loads = (("l", 2, 0),)
+    store(database, [R("a", NOON - 3 * HOUR, 2, loads=loads), R("a", NOON + 720, 6, loads=loads)])
+    await roll_up(database, NOON + DAY)
+    asked = {"start": iso(NOON + 600), "end": iso(NOON + 660), "granularity": "1m", "fill": "locf"}
+    for path in (NETWORK, VEN, LOAD):
+        assert await powers(api, path, **asked) == [2]
+
+
 async def test_locf_carries_what_is_left_of_raw_rows(api: Client, database: Database) -> None:
     # Raw rows begin at 00:05, twenty-minute buckets of whole 5 minutes at 00:20, 15 minutes are there throughout.
     store(
