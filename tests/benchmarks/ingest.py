@@ -33,6 +33,7 @@ from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks import decode
 from tests.benchmarks.latency import measure
+from tests.benchmarks.cpu import leaders_seconds, seconds_of
 from tests.benchmarks.machine import machine
 from tests.benchmarks.profile import profiled
 from tests.support.leader import count as count_all
@@ -153,17 +154,17 @@ def run(scenario: Scenario, count: int, *, copy: bool, profile: bool) -> Result:
             "postgres": [server.process.pid] if server.process else [],
             "broker": [broker.process.pid] if broker.process else [],
         }
-        before = {name: _cpu(pids) for name, pids in groups.items()}
+        before = {name: seconds_of(pids) for name, pids in groups.items()}
         with profiled(directory, workers[0].process.pid) if profile else nullcontext():
             published = _generate(broker.port, count, scenario)
             done = _wait_for_outcomes(workers, count)
-        cpu = {name: _cpu(pids) - before[name] for name, pids in groups.items()}
+        cpu = {name: seconds_of(pids) - before[name] for name, pids in groups.items()}
         cpu["generator"] = published["cpu"]
         figures = [worker.metrics() for worker in workers]
         rows = sum(_count(db, table) for table in _RAW_TABLES)
         flushes = sum(f["ecs_ingest_flush_seconds_count"] for f in figures)
         peak = max(worker.process.peak_mb() for worker in workers)
-        counting = _leaders_cpu(db)
+        counting = leaders_seconds(db)
         for worker in workers:
             worker.process.stop()
         counting += asyncio.run(_count_rest(db))
@@ -188,13 +189,6 @@ def _count_counted(db: Database) -> int:
         return row[0] if row else 0
 
 
-def _leaders_cpu(db: Database) -> float:
-    """CPU seconds of PostgreSQL's processes that the leaders have used so far."""
-    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ecs-ingest-leader'"
-    with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
-        return sum(_cpu([pid]) for (pid,) in connection.execute(query))
-
-
 def _generate(port: int, count: int, scenario: Scenario) -> dict[str, float]:
     command = [sys.executable, "-m", "tests.benchmarks.generator", "--port", str(port), "--count", str(count)]
     command += ["--vens", str(scenario.vens), "--loads", str(_LOADS), *scenario.arguments]
@@ -214,17 +208,6 @@ def _wait_for_outcomes(workers: list[Worker], count: int) -> float:
     return wait_until(all_known, 600) or 0.0
 
 
-def _cpu(pids: list[int]) -> float:
-    """User and system seconds of these processes and of all they have started."""
-    total = 0.0
-    for process in (
-        p for pid in pids for p in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
-    ):
-        times = process.cpu_times()
-        total += times.user + times.system
-    return total
-
-
 def _count(db: Database, table: str) -> int:
     with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
         row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
@@ -236,7 +219,7 @@ async def _count_rest(db: Database) -> float:
     connection = await leader_connection(db)
     pid: int = await connection.fetchval("SELECT pg_backend_pid()")
     await count_all(connection, datetime.now(UTC) + timedelta(minutes=15))
-    seconds = _cpu([pid])
+    seconds = seconds_of([pid])
     await connection.close()
     return seconds
 

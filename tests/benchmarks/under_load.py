@@ -21,6 +21,7 @@ from shared.commands.migrate import migrate
 from shared.config import Api, Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
+from tests.benchmarks.cpu import leaders_seconds
 from tests.benchmarks.machine import machine
 from tests.support.servers import (
     Process,
@@ -102,12 +103,16 @@ def poll(system: System, vens: int, minutes: float) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as generator:
         # The first minute is of buckets that are not there yet.
         time.sleep(min(60.0, minutes * 20))
+        stored = _metric(system.ingest_port, "ecs_ingest_stored_total")
+        counting = leaders_seconds(system.db)
         while generator.poll() is None:
             due = time.monotonic() + 1
             for name, path in QUESTIONS.items():
                 times[name].append((_get(system.api_port, path) or 30.0) * 1000)
             lags.append(_metric(system.ingest_port, "ecs_rollup_lag_seconds"))
             time.sleep(max(0.0, due - time.monotonic()))
+        stored = _metric(system.ingest_port, "ecs_ingest_stored_total") - stored
+        counting = leaders_seconds(system.db) - counting
     table = Table(title=f"{vens:,} VENs x 8 loads every {_EVERY_SECONDS} s for {minutes:g} min. {machine()}")
     for head in ("polled once a second", "median ms", "p95 ms", "worst ms"):
         table.add_column(head, justify="left" if head.startswith("polled") else "right")
@@ -116,6 +121,7 @@ def poll(system: System, vens: int, minutes: float) -> None:
         table.add_row(name, f"{cut[9]:.1f}", f"{cut[18]:.1f}", f"{max(those):.1f}")
     Console(width=120).print(table)
     _print_ingest(system, count, lags)
+    print(f"counting takes {1e6 * counting / max(1.0, stored):.1f} us of CPU a message, loads included")
 
 
 def _print_ingest(system: System, count: int, lags: list[float]) -> None:
