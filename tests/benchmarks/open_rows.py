@@ -63,7 +63,8 @@ def soak(db: Database, vens: int, minutes: float) -> Table:
 
 def _begun(db: Database) -> bool:
     with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
-        return connection.execute("SELECT 1 FROM rollup_state WHERE isfinite(watermark)").fetchone() is not None
+        found = connection.execute("SELECT 1 FROM rollup_state WHERE isfinite(watermark)").fetchone()
+        return found is not None
 
 
 def _show(table: Table, connection: psycopg.Connection, minute: float, counting: float) -> None:
