@@ -32,8 +32,8 @@ from shared.config import Database, Ingest, Log, Mqtt
 from shared.embedded.broker import EmbeddedBroker
 from shared.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks import decode
-from tests.benchmarks.latency import measure
 from tests.benchmarks.cpu import leaders_seconds, seconds_of
+from tests.benchmarks.latency import measure
 from tests.benchmarks.machine import machine
 from tests.benchmarks.profile import profiled
 from tests.support.leader import count as count_all

@@ -1,4 +1,4 @@
-"""Whether `ven_open` grows: a fleet reports for an hour, and the leader, which updates a row a VEN with each tick, counts.
+"""Whether `ven_open` grows: a fleet reports for an hour, and each tick of the leader updates a row of every VEN.
 
 Readings go straight into the raw table, dated two seconds ahead, so that no tick has counted their time: the machine
 is left to the leader and to autovacuum, as they are in a real ingest.
