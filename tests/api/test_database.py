@@ -146,8 +146,9 @@ async def test_when_every_connection_is_busy_the_answer_is_try_again(
     monkeypatch.setattr(pool, "_ACQUIRE_SECONDS", 0.2)
     async with serving(msgspec.structs.replace(database, pool_max=1)) as api:
         await api.get("/health/db-check")
-        holding = asyncio.create_task(pool_of(api).fetch("SELECT pg_sleep(1)"))
-        await asyncio.sleep(0.05)
+        its = pool_of(api)
+        holding = asyncio.create_task(its.fetch("SELECT pg_sleep(1)"))
+        await servers.eventually(lambda: its.in_use == 1)
         assert "ecs_api_pool_in_use 1.0" in (await api.get("/metrics")).text
         answer = await api.get("/api/stats/network")
         assert answer.status_code == 503

@@ -1,6 +1,7 @@
 """What ingest relies on below aiomqtt's public face, pinned on a real broker."""
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -128,10 +129,12 @@ async def test_the_broker_holds_what_exceeds_receive_maximum(broker: Address, un
 
 async def test_reading_pauses_and_goes_on(broker: Address, unique: str) -> None:
     listener = Listener(broker, unique)
-    async with listener.connected() as (_, wire):
+    async with listener.connected() as (client, wire):
         wire.pause()
         await send(broker, f"{unique}/a", b"1")
-        await asyncio.sleep(0.05)  # Nothing to wait for: nothing must come.
+        sock: Any = client._client.socket()
+        # The message has come to this machine, and is not read.
+        await eventually(lambda: select.select([sock], [], [], 0)[0])
         assert listener.got == []
         wire.resume()
         await eventually(lambda: len(listener.got) == 1)
