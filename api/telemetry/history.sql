@@ -223,7 +223,7 @@ WITH state AS MATERIALIZED (
     ) AS parts
     GROUP BY bucket
 )
-SELECT m.*, s.t0, s.now, {bounds},
+SELECT m.*, s.t0, s.now, {begins},
        least(s.first_at, (SELECT min(ts) FROM seen), (SELECT min(ts) FROM late_readings)) AS first_at,
        (SELECT coalesce(sum(used_uwh), 0)::bigint FROM network_power_15m
         WHERE bucket >= $1::timestamptz AND bucket < s.t0) AS today_uwh

@@ -14,16 +14,16 @@ from shared.tiers import KINDS, Kind
 Row = asyncpg.Record
 
 _HISTORY = load_blocks(Path(__file__).with_name("history.sql"))
-_QUERIES = Path(__file__).with_name("queries.sql")
+_QUERIES = load_blocks(Path(__file__).with_name("queries.sql"))
 # Widths in s of the tiers that have rows of it, the widest first.
 WIDTHS = {kind: tuple(tier.seconds for tier in reversed(tiers.of(kind))) for kind in KINDS}
-_BOUNDS = ", ".join(f"greatest({bound.column}, 'epoch') AS {bound.column}" for bound in tiers.BOUNDS)
-_TIERS = {
-    "bounds": f"greatest(raw_from, 'epoch') AS raw_from, {_BOUNDS}",
+_COLUMNS = ("raw_from", *(bound.column for bound in tiers.BOUNDS))
+_NAMES = {
+    "begins": ", ".join(compose(_QUERIES["bound"], {"column": column}) for column in _COLUMNS),
     **{f"widest_{kind}": tiers.of(kind)[-1].table(kind) for kind in KINDS},
     **{f"width_{kind}": tiers.of(kind)[-1].interval for kind in KINDS},
 }
-SQL = load_blocks(_QUERIES, {**load_blocks(_QUERIES), **_TIERS})
+SQL = {name: compose(block, {**_QUERIES, **_NAMES}) for name, block in _QUERIES.items()}
 
 
 def _tiers(block: str, kind: Kind, **fragments: str) -> dict[int, str]:
@@ -35,7 +35,7 @@ def _tiers(block: str, kind: Kind, **fragments: str) -> dict[int, str]:
 
 
 def _history(block: str, **fragments: str) -> str:
-    return compose(_HISTORY[block], {**_HISTORY, **_TIERS, **fragments})
+    return compose(_HISTORY[block], {**_HISTORY, **_NAMES, **fragments})
 
 
 def _raw(block: str) -> str:

@@ -50,9 +50,12 @@ FROM vens v, rollup_state s
 WHERE v.ven_id = $1::text
 
 -- name: bounds
--- -> where raw rows and each tier begin; at the earliest at the Unix epoch
-SELECT {bounds}
-FROM rollup_state
+-- -> where raw rows and each tier begin
+SELECT {begins} FROM rollup_state
+
+-- name: bound
+-- Fragment. {column}: of rollup_state. At the earliest at the Unix epoch.
+greatest({column}, 'epoch') AS {column}
 
 -- name: closed
 -- Fragment. Where rows of VENs of the widest tier end.

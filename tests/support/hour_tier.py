@@ -33,7 +33,6 @@ def _install() -> None:
         compile(_with_row(Path(spec.origin).read_text(encoding="utf-8")), spec.origin, "exec"),
         module.__dict__,
     )
-    sys.modules["shared"].tiers = module  # type: ignore[attr-defined]
 
     from shared.commands import migrate
 
