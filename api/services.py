@@ -1,5 +1,6 @@
 """The wiring: makes everything that handlers use, from the settings."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -30,15 +31,16 @@ def make_services(settings: Settings) -> Services:
     registry = CollectorRegistry()
     in_use = Gauge("ecs_api_pool_in_use", "Connections to the database in use", registry=registry)
     in_use.set_function(lambda: database.in_use)
+    turn = asyncio.Lock()
     return Services(
         database,
         registry,
         Contract(),
         Page(),
-        Totals(database, offline_after),
+        Totals(database, offline_after, turn),
         LastNetworkStats(),
         Histories(),
-        Live(database, ZoneInfo(settings.dashboard.dashboard_timezone)),
+        Live(database, ZoneInfo(settings.dashboard.dashboard_timezone), turn),
         vens,
         VenSource(vens, database, offline_after, live=settings.dashboard.vens_source == "telemetry"),
         EventStore(_FIXTURES / "events.json"),

@@ -1,5 +1,6 @@
 """The network's figures after the end of its tiers, and where each tier begins: of one moment, shared by requests."""
 
+import asyncio
 from collections.abc import Hashable
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
@@ -31,8 +32,8 @@ class Live(Shared[Network]):
     """Computes Network. `day_zone`: the time zone in which today begins at midnight; `answers`: histories that were
     answered from the present Network."""
 
-    def __init__(self, database: Database, day_zone: ZoneInfo) -> None:
-        super().__init__(self._read)
+    def __init__(self, database: Database, day_zone: ZoneInfo, turn: asyncio.Lock) -> None:
+        super().__init__(self._read, turn=turn)
         self._database = database
         self._day_zone = day_zone
         self.answers: dict[Hashable, Response] = {}

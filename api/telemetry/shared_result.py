@@ -20,6 +20,8 @@ class Shared(Generic[T]):
     """One result for all requests that come while it is computed or fresh. `fresh`: for at least so many s.
 
     `tolerated`: for so many s after that, the old result is served while the next one is computed in the background.
+    `turn`: results with the same one are computed in the background one after the other, so that a dashboard, which
+    makes all of them stale at once, leaves the database a core for the questions that it asks right after.
     """
 
     def __init__(
@@ -28,10 +30,12 @@ class Shared(Generic[T]):
         *,
         fresh: float = _FRESH_SECONDS,
         tolerated: float = _TOLERATED_SECONDS,
+        turn: asyncio.Lock | None = None,
     ) -> None:
         self._compute = compute
         self._fresh = fresh
         self._tolerated = tolerated
+        self._turn = turn or asyncio.Lock()
         self._lock = asyncio.Lock()
         self._stale_at = self._ended = 0.0
         self._result: T | None = None
@@ -60,7 +64,7 @@ class Shared(Generic[T]):
             await asyncio.wait([self._renewal])
 
     async def _renew(self) -> None:
-        async with self._lock:
+        async with self._turn, self._lock:
             await self._refresh()
 
     async def _refresh(self) -> None:

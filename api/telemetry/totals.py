@@ -1,5 +1,6 @@
 """Sums over the whole fleet, and where the stored data begins; requests share them."""
 
+import asyncio
 from datetime import timedelta
 
 from msgspec import Struct
@@ -28,12 +29,12 @@ class Totals:
     """Shared results: of the fleet, its loads, ingest, and the bounds of stored data. `offline_after`: a VEN that is
     silent for longer is offline."""
 
-    def __init__(self, database: Database, offline_after: timedelta) -> None:
+    def __init__(self, database: Database, offline_after: timedelta, turn: asyncio.Lock) -> None:
         self._database = database
         self.offline_after = offline_after
-        self.fleet = Shared(self._fleet)
-        self.loads = Shared(self._loads)
-        self.ingest = Shared(self._ingest)
+        self.fleet = Shared(self._fleet, turn=turn)
+        self.loads = Shared(self._loads, turn=turn)
+        self.ingest = Shared(self._ingest, turn=turn)
         self.bounds = Shared(self._bounds, fresh=_BOUNDS_SECONDS, tolerated=0)
 
     async def close(self) -> None:

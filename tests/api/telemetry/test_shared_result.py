@@ -86,3 +86,25 @@ async def test_a_failure_is_told_and_the_next_one_tries_again(clock: Clock) -> N
     assert {type(each) for each in told} == {UnavailableError}
     compute.fails, clock.now = False, clock.now + 0.1
     assert await shared.get() == compute.times
+
+
+async def test_background_results_take_turns(clock: Clock) -> None:
+    turn, under_way, most = asyncio.Lock(), 0, 0
+
+    async def compute() -> int:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return 1
+
+    all_of = [Shared(compute, fresh=1.0, tolerated=3.0, turn=turn) for _ in range(3)]
+    for each in all_of:
+        await each.get()
+    clock.now += 1.5
+    most = 0
+    for each in all_of:
+        await each.get()
+    await asyncio.gather(*(each._renewal for each in all_of if each._renewal))
+    assert most == 1
