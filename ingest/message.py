@@ -89,6 +89,10 @@ class StatusReport:
         self.flaws: tuple[str, ...] = ()
 
 
+# What VENs send: each has a ven_id, a ts and flaws, and is a sign of life.
+Report = Reading | Snapshot | StatusReport
+
+
 class DeadLetter:
     """A message that cannot be stored, and why, in words for a person. `ven_id`: its VEN; None: unknown."""
 
@@ -112,7 +116,7 @@ class Piece(NamedTuple):
     """One object of a message that is an array: its JSON, and its decoded content."""
 
     payload: bytes
-    content: "Reading | Snapshot | StatusReport | DeadLetter"
+    content: "Report | DeadLetter"
 
 
 class Several:
@@ -124,7 +128,7 @@ class Several:
         self.pieces = pieces
 
 
-Content = Reading | Snapshot | StatusReport | DeadLetter | Ignored
+Content = Report | DeadLetter | Ignored
 
 
 class Message:

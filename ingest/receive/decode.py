@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ingest import copy_format
-from ingest.message import DeadLetter, Ignored, Piece, Reading, Several, Snapshot, StatusReport
+from ingest.message import DeadLetter, Ignored, Piece, Reading, Report, Several, Snapshot, StatusReport
 from ingest.receive import json_text
 from ingest.receive.dialects import Careful, as_status, details
 from ingest.receive.fields import UnusableError, given, identifier
@@ -24,10 +24,12 @@ from ingest.receive.topics import Kind, TopicMap
 from shared.config import Mqtt
 
 MAX_PAYLOAD_BYTES = 128 * 1024
+# WireReport describes these kinds only.
+_PLAIN_KINDS = (Kind.TELEMETRY, Kind.LOADS)
 # A message names at most so many of its flaws.
 _TOLD_FLAWS = 3
 
-Decoded = Reading | Snapshot | StatusReport | Several | Ignored
+Decoded = Report | Several | Ignored
 
 _report = msgspec.json.Decoder(WireReport)
 _is_ven_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f/]{{1,{MAX_ID_CHARACTERS}}}").fullmatch
@@ -56,7 +58,7 @@ class Decoder:
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise DecodeError(f"the message has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are taken")
         kind, named = found
-        if kind is not Kind.STATUS:
+        if kind in _PLAIN_KINDS:
             try:
                 return self._plain(kind, named, payload, received_at)
             except (NotPlainError, DecodeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -108,7 +110,7 @@ class Decoder:
             raise DecodeError("the message is an array without an object in it")
         pieces: list[Piece] = []
         for value in values:
-            content: Reading | Snapshot | StatusReport | DeadLetter
+            content: Report | DeadLetter
             try:
                 content = self._object(kind, named, value, received_at)
             except DecodeError as exc:
@@ -116,9 +118,7 @@ class Decoder:
             pieces.append(Piece(json_text.dump(value), content))
         return Several(pieces)
 
-    def _object(
-        self, kind: Kind, named: str | None, value: Any, received_at: int
-    ) -> Reading | Snapshot | StatusReport:
+    def _object(self, kind: Kind, named: str | None, value: Any, received_at: int) -> Report:
         if not isinstance(value, dict):
             raise DecodeError("the message is not a JSON object")
         ven_id = None

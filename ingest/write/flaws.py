@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
-from ingest.message import Message, Reading, Snapshot, StatusReport
+from ingest.message import Message, Report
 from ingest.write.dead_letters import KEPT_TOPIC_CHARACTERS, storable
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
@@ -17,7 +17,7 @@ CONFLICT_REASON = (
 def reason_of(message: Message) -> str | None:
     """What was left out of a message, and why; None if nothing was."""
     content = message.content
-    if isinstance(content, Reading | Snapshot | StatusReport) and content.flaws:
+    if isinstance(content, Report) and content.flaws:
         return "; ".join(content.flaws)
     return None
 
@@ -50,7 +50,7 @@ class FlawRow:
 
 
 def _add(rows: dict[tuple[str, str], FlawRow], message: Message, kind: str, reason: str) -> None:
-    if isinstance(message.content, Reading | Snapshot | StatusReport):
+    if isinstance(message.content, Report):
         ven_id = message.content.ven_id
         before = rows.get((ven_id, kind))
         topic = storable(message.topic[:KEPT_TOPIC_CHARACTERS])

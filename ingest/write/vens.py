@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ingest.db_errors import StaleMemoryError
-from ingest.message import Message, Reading, Snapshot, StatusReport
+from ingest.message import Message, Reading, Report, Snapshot, StatusReport
 from ingest.write.clocks import Clocks
 from ingest.write.queries import SQL, columns
 from shared.db import Connection
@@ -71,7 +71,7 @@ def signs_of(
     lists: dict[str, tuple[int, int]] = {}
     for message in singles:
         content = message.content
-        if not isinstance(content, Reading | Snapshot | StatusReport):
+        if not isinstance(content, Report):
             continue
         ven_id, at = content.ven_id, spoken[message]
         if at is not None:
@@ -99,7 +99,7 @@ def said_at(message: Message, shared: bool) -> int | None:
       may overtake each other, so the timestamps show better which was sent first.
     """
     content, received_at = message.content, message.received_at
-    ts = content.ts if isinstance(content, Reading | Snapshot | StatusReport) else None
+    ts = content.ts if isinstance(content, Report) else None
     if message.retain or (message.dup and isinstance(content, Snapshot)):
         return None if ts is None else min(ts, received_at)
     overtaken_us = _REDELIVERY_US if message.dup else _OVERTAKING_US
@@ -137,6 +137,6 @@ def _arrivals(batch: Sequence[Message]) -> dict[str, int]:
     """The first arrival in the batch of each VEN."""
     arrivals: dict[str, int] = {}
     for message in batch:
-        if isinstance(message.content, Reading | Snapshot | StatusReport):
+        if isinstance(message.content, Report):
             arrivals.setdefault(message.content.ven_id, message.received_at)
     return arrivals
