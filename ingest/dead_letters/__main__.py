@@ -20,10 +20,10 @@ from ingest.dead_letters.shown import pointed_at
 from ingest.log_lines import LINES
 from ingest.settings import Settings, read
 from shared import db, logs
+from shared.arguments import parse_duration
 from shared.commands import program
 from shared.commands.running import environment
 from shared.db import Connection
-from shared.duration import parse_duration
 from shared.errors import StartupError
 from shared.tables import console_for, print_to
 from shared.terminal import counted, printable

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared import installation, logs
+from shared.arguments import above_zero, at_least_one, parse_duration
 from shared.commands import program, running, status, up
 from shared.commands.migrate import migrate
 from shared.config import Database, Log, environment, read
-from shared.duration import parse_duration
 from shared.embedded.broker import DEFAULT_PORT as BROKER_PORT
 
 _PROGRAM = "ecs-backend"
@@ -135,9 +135,11 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         default=BROKER_PORT,
         help="of the embedded broker (default: %(default)s)",
     )
-    parser.add_argument("--vens", type=_count, help=f"how many VENs to simulate (default: {up.VENS})")
+    parser.add_argument("--vens", type=at_least_one, help=f"how many VENs to simulate (default: {up.VENS})")
     parser.add_argument(
-        "--interval", type=_seconds, help=f"s between two reports of a VEN (default: {up.INTERVAL_SECONDS:g})"
+        "--interval",
+        type=above_zero,
+        help=f"s between two reports of a VEN (default: {up.INTERVAL_SECONDS:g})",
     )
     parser.add_argument(
         "--simulate",
@@ -156,7 +158,7 @@ def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     what = "Bring the database's schema to this version. Needs DB_*; waits DB_TIMEOUT for the server."
     parser = commands.add_parser("migrate", help=what, description=what, epilog=_SETTINGS)
     parser.add_argument(
-        "--rollback", type=_count, default=0, metavar="N", help="undo the newest N migrations instead"
+        "--rollback", type=at_least_one, default=0, metavar="N", help="undo the newest N migrations instead"
     )
 
 
@@ -171,26 +173,12 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument("--json", action="store_true", help="as one line of JSON")
     parser.add_argument(
         "--watch",
-        type=_seconds,
+        type=above_zero,
         nargs="?",
         const=2.0,
         metavar="S",
         help="repeat every S seconds (2), until Ctrl-C",
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a time above 0 s")
-    return number
 
 
 def _port(text: str) -> int:

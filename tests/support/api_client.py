@@ -27,14 +27,14 @@ def settings(database: Database = NOWHERE, **kinds: Any) -> Settings:
 
 @asynccontextmanager
 async def serving(database: Database = NOWHERE, **kinds: Any) -> AsyncIterator["Client"]:
-    """A client of an app of its own, without a socket between."""
+    """A client of an app of its own, without a socket."""
     app = create_app(settings(database, **kinds))
     async with app.router.lifespan_context(app), Client(app) as client:
         yield client
 
 
 class Client(httpx.AsyncClient):
-    """httpx, but an answer that the contract does not describe is an AssertionError."""
+    """An httpx client that raises AssertionError for an answer that the contract does not describe."""
 
     def __init__(self, app: Starlette) -> None:
         # The answer to an unexpected error is tested too.

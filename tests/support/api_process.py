@@ -1,4 +1,4 @@
-"""`python -m api` as a process of its own, with what tests ask of it."""
+"""`python -m api` as a process of its own, with a client."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Headless Chromium, as Debian packages it, with what it said on its console and which addresses it asked for."""
+"""Headless Chromium, as Debian packages it, with its console and its requests."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from tests.support.servers import wait_until
 
 T = TypeVar("T")
-# Chromium looks up its maker's hosts at every start unless told not to.
+# Without these, Chromium connects to its maker's hosts at every start.
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -31,13 +31,13 @@ _OPTIONS = (
 
 
 class Browser:
-    """One tab. `waiting` asks again until what it asks is true."""
+    """One tab."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
 
     def open(self, url: str) -> None:
-        """Go to `url` as if for the first time: without a key, and with empty lists of what was said and asked."""
+        """Go to `url` without a key, and with an empty console and an empty list of requests."""
         self.driver.get("about:blank")
         self.console()
         self.requests()
@@ -81,7 +81,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def block(self, *addresses: str) -> None:
-        """Let requests to these addresses, with * for anything, fail; none: let all pass again."""
+        """Let requests to these addresses fail (* stands for anything); without addresses, let all pass again."""
         self.driver.execute_cdp_cmd("Network.enable", {})
         self.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": list(addresses)})
 
@@ -89,11 +89,11 @@ class Browser:
         return list(self.driver.get_log(kind))  # type: ignore[no-untyped-call]
 
     def console(self) -> list[str]:
-        """What was said on the console since the last time."""
+        """The messages on the console since the last call."""
         return [entry["message"] for entry in self._log("browser")]
 
     def requests(self) -> list[str]:
-        """The addresses asked for since the last time."""
+        """The addresses of the requests since the last call."""
         return [
             event["params"]["request"]["url"]
             for event in self.events()
@@ -101,7 +101,7 @@ class Browser:
         ]
 
     def events(self) -> list[dict[str, Any]]:
-        """What DevTools tells of the network since the last time: events with `method` and `params`."""
+        """DevTools' events of the network since the last call, with `method` and `params`."""
         return [json.loads(entry["message"])["message"] for entry in self._log("performance")]
 
     def run(self, script: str) -> Any:
@@ -111,7 +111,7 @@ class Browser:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """A browser; without Chromium the test is skipped, and says so."""
+    """A browser; without Chromium, the test is skipped with the reason."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")

@@ -23,7 +23,7 @@ _START_SECONDS = 60
 
 
 def answers() -> bool:
-    """Whether a Docker daemon is there to run containers."""
+    """Whether a Docker daemon answers that can run containers."""
     try:
         client = docker.from_env(timeout=5)
     except DockerException:

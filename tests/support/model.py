@@ -1,4 +1,4 @@
-"""What tests say of a fleet; what must follow from it is in integral.py."""
+"""The readings that tests describe a fleet by; integral.py computes the expected figures."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The lines that docs/operations.md says one sees, held against those that the code really writes."""
+"""Compares the lines of the log in docs/operations.md with those that the code writes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ _BEGIN = re.compile(r"^.{17}", re.DOTALL)
 
 
 def sees() -> dict[str, list[str]]:
-    """The lines of each block of the runbook, by its name; `…` stands for what differs from case to case."""
+    """The lines of each block of the runbook, by its name; `…` stands for parts that differ from case to case."""
     text = PAGE.read_text(encoding="utf-8")
     # In a list, a block is indented.
     blocks = re.findall(r"<!-- sees: ([\w-]+) -->\n *```\n(.*?)\n *```", text, re.DOTALL)
@@ -24,7 +24,7 @@ def as_lines(records: Iterable[Mapping[str, Any]], lines: Lines = LINES) -> list
     """Records as sentences on a terminal, without time and service."""
     render = Renderer(lines, lambda: 10_000, colours=False)
     common = {"time": "2026-11-25T02:14:07Z", "service": ""}
-    # structlog's capture_logs calls the level so.
+    # structlog's capture_logs names the level `log_level`.
     fields = ({**common, **each, "level": each.get("log_level", each.get("level"))} for each in records)
     told = (render(None, "", {k: v for k, v in each.items() if k != "log_level"}) for each in fields)
     return [_BEGIN.sub("", line) for line in told if "\n" not in line]
