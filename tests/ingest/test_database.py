@@ -87,7 +87,7 @@ async def _unheard(error: BaseException, *, task: bool) -> list[str]:
     return said
 
 
-async def test_a_future_left_by_a_lost_connection_is_no_error() -> None:
+async def test_a_future_of_a_lost_connection_is_not_an_error() -> None:
     assert await _unheard(asyncpg.ConnectionDoesNotExistError("closed"), task=False) == []
 
 

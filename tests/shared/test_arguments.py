@@ -16,7 +16,7 @@ def test_a_length_is_read_in_its_unit(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "d", "-1d", "1w", "1 d", "inf", "1e9"])
-def test_what_is_no_length_is_refused_with_what_would_be_right(text: str) -> None:
+def test_a_wrong_length_is_refused_with_what_would_be_right(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="write 90s, 30m, 6h or 2d"):
         parse_duration(text)
 

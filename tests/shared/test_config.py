@@ -59,7 +59,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----"
         ({"DB_CLIENT_CERT": "any.pem", "DB_SSLMODE": "disable"}, "DB_SSLMODE=disable means no TLS"),
     ],
 )
-def test_certificates_that_are_of_no_use_are_named(given: dict[str, str], line: str) -> None:
+def test_certificates_that_would_not_be_used_are_named(given: dict[str, str], line: str) -> None:
     with pytest.raises(SettingsError, match=line) as caught:
         read(Database, {**DB, **given})
     assert "\n" not in str(caught.value)
@@ -72,7 +72,7 @@ def test_no_error_shows_a_secret() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_the_environment_wins_over_the_file_and_nothing_hides_it(
+def test_the_environment_wins_and_an_empty_variable_hides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_text("DB_HOST=file\nDB_USER=file\nDB_NAME=file\n")
@@ -82,7 +82,7 @@ def test_the_environment_wins_over_the_file_and_nothing_hides_it(
     assert (env["DB_HOST"], env["DB_NAME"], "DB_USER" in env) == ("environment", "file", False)
 
 
-def test_the_role_of_the_api_alone_may_be_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_role_of_the_api_may_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in DB.items():
         monkeypatch.setenv(name, value)
     assert read(Database, environment(tmp_path)).api_role == "ecs_api"

@@ -55,7 +55,7 @@ def named(sample: Sample) -> str:
     return str(json.loads(sample.payload)["venId"])
 
 
-async def test_every_dialect_ends_as_it_must(whole: Whole, database: Database) -> None:
+async def test_every_dialect_has_the_expected_outcome(whole: Whole, database: Database) -> None:
     samples = dialect_samples()
     await deliver(whole, *((sample.topic, sample.payload) for sample in samples))
     assert counted(whole) == expected(samples)
@@ -117,7 +117,7 @@ async def test_a_will_with_an_old_time_takes_its_ven_offline(whole: Whole) -> No
     assert (await stats_now(whole))["householdUsageKw"] == 0
 
 
-async def test_a_retained_reading_is_no_sign_of_life_now(
+async def test_a_retained_reading_is_not_a_sign_of_life(
     tmp_path: Path, database: Database, broker: Address, unique: str
 ) -> None:
     import aiomqtt

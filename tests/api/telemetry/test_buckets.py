@@ -86,7 +86,7 @@ def test_a_day_without_midnight_begins_when_clocks_jump() -> None:
     ]
 
 
-def test_a_day_that_never_was_has_no_bucket() -> None:
+def test_a_day_that_a_zone_skipped_has_no_bucket() -> None:
     # Samoa went from 2011-12-29 to 2011-12-31.
     assert edges("2011-12-30T09:00", "2011-12-30T11:00", "1d", "Pacific/Apia") == [
         "2011-12-29T10:00",

@@ -89,7 +89,7 @@ async def test_a_slash_in_the_id_of_a_load_is_written_as_2f(api: Client, databas
     assert "/api/a/b" in await api.detail(404, "/api/a%2Fb")
 
 
-async def test_a_404_of_a_ven_that_is_heard_of_names_the_fleet(api: Client, database: Database) -> None:
+async def test_a_404_of_a_ven_that_sent_messages_names_the_fleet(api: Client, database: Database) -> None:
     ven(database, "site 1")
     for method in ("GET", "DELETE"):
         assert "GET /api/fleet/site%201 shows it" in await api.detail(404, "/api/vens/site 1", method)

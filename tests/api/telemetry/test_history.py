@@ -77,7 +77,7 @@ async def test_a_range_left_open_is_all_that_is_stored(
 
 
 @pytest.mark.parametrize("granularity", ["1s", "10s", "1m", "5m", "15m", "1d", "1w", "1mo"])
-async def test_a_start_long_before_what_is_stored_is_no_error(
+async def test_a_start_long_before_the_stored_data_is_allowed(
     api: Client, database: Database, granularity: str
 ) -> None:
     store(database, every(60, NOON, NOON + 600, 1))
@@ -104,7 +104,7 @@ async def test_a_range_left_open_ends_where_readings_end(api: Client, database: 
         assert [round(point["usedEnergyKwh"], 6) for point in found] == [0.333333, 0.666667]
 
 
-async def test_nothing_stored_is_no_points(api: Client, database: Database) -> None:
+async def test_without_stored_data_there_are_no_points(api: Client, database: Database) -> None:
     answer = await api.get(NETWORK)
     assert answer.json() == {"points": [], "granularity": "5m"}
     store(database, [R("a", NOON, 1)])
@@ -126,7 +126,7 @@ async def test_a_ven_or_a_load_that_was_never_heard_of_is_not_found(api: Client,
     assert await api.detail(404, "/api/vens/a/loads/%00/history")
 
 
-async def test_a_load_that_is_listed_no_more_keeps_its_history(api: Client, database: Database) -> None:
+async def test_a_load_that_is_not_listed_any_more_keeps_its_history(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1, loads=(("l", 1, 0),)), R("a", NOON + 60, 1, loads=(("m", 2, 0),))])
     assert await api.detail(404, "/api/vens/a/loads/l")
     assert await powers(api, LOAD) == [1]
@@ -196,7 +196,7 @@ async def test_a_timezone_without_effect_is_refused(
     assert f"no effect on {granularity}" in await api.detail(400, VEN, params=asked)
 
 
-async def test_a_timezone_is_no_error_where_the_server_picks(api: Client, database: Database) -> None:
+async def test_a_timezone_is_allowed_where_the_server_chooses(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 1)])
     answer = (await api.get(VEN, params={"timezone": "asia/kolkata"})).json()
     assert (answer["granularity"], len(answer["points"])) == ("5m", 1)

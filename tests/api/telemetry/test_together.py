@@ -68,7 +68,7 @@ async def test_one_who_goes_away_takes_nothing_from_others() -> None:
 
 
 @pytest.mark.parametrize("failure", [NotFoundError("no such VEN"), RuntimeError("a mistake")])
-async def test_an_error_is_told_to_all_and_kept_for_none(failure: Exception) -> None:
+async def test_an_error_is_raised_for_all_and_not_kept(failure: Exception) -> None:
     together, store = Together[int](), Store()
     store.fails = failure
     store.gate.set()

@@ -179,6 +179,6 @@ def test_since_may_be_a_span(text: str, ago: timedelta) -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "3 d", "999999999d"])
-def test_since_that_is_no_time_says_what_would_be_right(text: str) -> None:
+def test_a_wrong_since_says_what_would_be_right(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="neither ISO 8601 nor a length of time: write"):
         _moment(text)

@@ -29,7 +29,7 @@ def metering(**changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("sample", field_samples(), ids=lambda s: f"{s.topic}-{s.expect}")
-def test_each_message_of_the_field_becomes_what_it_must(sample: Any) -> None:
+def test_each_message_of_the_field_has_the_expected_content(sample: Any) -> None:
     arrival = round(time.time() * 1e6)
     if sample.expect == "dead_letter":
         with pytest.raises(DecodeError):
@@ -189,6 +189,6 @@ def test_several_wildcards_need_the_level_of_the_ven() -> None:
         ("ven-{venId}", "as a whole level"),
     ],
 )
-def test_a_filter_of_no_use_stops_the_start_with_a_line(topic_filter: str, complaint: str) -> None:
+def test_an_unusable_filter_stops_the_start_with_a_line(topic_filter: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=f"MQTT_TOPIC_LOADS: .*{complaint}"):
         TopicMap(Mqtt(host="x", topic_loads=topic_filter))

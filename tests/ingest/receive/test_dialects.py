@@ -37,7 +37,7 @@ def _named(sample: Sample) -> str:
 
 
 @pytest.mark.parametrize("sample", dialect_samples(), ids=_named)
-def test_each_dialect_becomes_what_it_must(sample: Sample) -> None:
+def test_each_dialect_has_the_expected_content(sample: Sample) -> None:
     singles = singly([message(sample.topic, sample.payload)])
     contents = [m.content for m in singles if isinstance(m.content, KINDS[sample.expect])]
     assert len(contents) == sample.rows, [getattr(m.content, "error", m.content) for m in singles]
