@@ -16,7 +16,7 @@ from api.telemetry.stats import LastNetworkStats
 from api.telemetry.totals import LoadTotals
 from shared.config import Dashboard, Database
 from tests.support.api_client import Client, serving
-from tests.support.api_data import ago, execute, load, roll_up, sample, store, ven
+from tests.support.api_data import ago, load, roll_up, sample, store, ven
 from tests.support.model import R
 
 
@@ -227,15 +227,6 @@ async def test_however_many_ask_the_totals_are_computed_once(
         answers = await asyncio.gather(*(api.get(path) for path in paths))
     assert {answer.status_code for answer in answers} == {200}
     assert sorted(computed) == ["load_totals", "network_live"]
-
-
-async def test_all_who_waited_share_a_failure_and_the_next_asks_again(database: Database) -> None:
-    execute(database, "ALTER VIEW current_loads RENAME TO hidden")
-    async with serving(database) as api:
-        answers = await asyncio.gather(*(api.get("/api/stats/loads") for _ in range(5)))
-        assert {answer.status_code for answer in answers} == {503}
-        execute(database, "ALTER VIEW hidden RENAME TO current_loads")
-        assert (await api.get("/api/stats/loads")).status_code == 200
 
 
 def test_its_answer_is_made_again_when_a_figure_is_renewed() -> None:

@@ -209,8 +209,11 @@ def test_the_objects_of_an_array_are_read_each_by_itself() -> None:
     assert (whole.parts[0].mid, whole.parts[0].topic) == (whole.mid, whole.topic)
 
 
-def test_an_unknown_topic_and_an_empty_payload_do_nothing() -> None:
+def test_a_message_of_an_unknown_topic_is_ignored() -> None:
     assert isinstance(message("somewhere/else", b"{}").content, Ignored)
+
+
+def test_an_empty_payload_is_ignored() -> None:
     assert isinstance(message("volttron/dev", b"").content, Ignored)
 
 

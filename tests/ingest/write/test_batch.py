@@ -91,27 +91,36 @@ async def test_the_first_of_two_readings_with_one_key_stays(write: Writing) -> N
 
 
 async def test_a_retained_status_counts_only_the_first_time(write: Writing) -> None:
-    now = time.time()
-    assert await write(status("v", "offline", retain=True), reading("v", NOW, 1)) == [S, S]
+    assert await write(status("v", "offline", retain=True)) == [S]
     ((offline_at,),) = await write.rows("SELECT status_at FROM vens")
-    again = status("v", "offline", retain=True, mid=2)
-    # With a time of its own it is a status like any other, and so is one that is sent now.
-    assert await write(again, status("w", "online", retain=True, mid=3)) == [D, S]
+    other = status("w", "online", retain=True, mid=3)
+    assert await write(status("v", "offline", retain=True, mid=2), other) == [D, S]
     assert await write.rows("SELECT status_at FROM vens WHERE ven_id = 'v'") == [(offline_at,)]
-    # Nor is it a sign of life, and neither is a reading that is stored already.
-    seen = "SELECT last_seen_at FROM vens WHERE ven_id = 'v'"
+
+
+async def test_what_is_retained_and_known_is_not_a_sign_of_life(write: Writing) -> None:
+    await write(status("v", "offline", retain=True), reading("v", NOW, 1))
+    seen = "SELECT last_seen_at FROM vens"
     before = await write.rows(seen)
     old = message("volttron/metering", telemetry("v", NOW, 1), retain=True)
     assert await write(status("v", "offline", retain=True, mid=5), old) == [D, D]
     assert await write.rows(seen) == before
     assert await write(reading("v", NOW, 1)) == [D]
-    assert await write.rows(seen) > before
-    assert await write(status("v", "online", now + 60), status("v", "offline", now + 70, retain=True)) == [
-        S,
-        S,
-    ]
-    assert await write(status("v", "online", now + 80), status("v", "offline", retain=True, mid=4)) == [S, D]
-    assert await write.rows("SELECT status FROM vens WHERE ven_id = 'v'") == [("online",)]
+    assert await write.rows(seen) > before, "the same reading, sent now, is one"
+
+
+async def test_a_retained_status_with_a_time_counts_again(write: Writing) -> None:
+    now = time.time()
+    assert await write(status("v", "offline", retain=True)) == [S]
+    assert await write(
+        status("v", "online", now + 60), status("v", "offline", now + 70, retain=True, mid=2)
+    ) == [S, S]
+
+
+async def test_a_retained_status_does_not_replace_a_newer_one(write: Writing) -> None:
+    assert await write(status("v", "offline", retain=True)) == [S]
+    assert await write(status("v", "online"), status("v", "offline", retain=True, mid=4)) == [S, D]
+    assert await write.rows("SELECT status FROM vens") == [("online",)]
 
 
 async def test_a_reading_stored_before_stores_no_samples_again(write: Writing) -> None:
