@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import msgspec
 from dotenv import dotenv_values
@@ -232,12 +232,8 @@ def _check_order(keep: Retention) -> None:
 
 
 def _check_timezone(setting: str, name: str) -> None:
-    if not _is_timezone(name):
+    if name not in available_timezones():
         raise SettingsError(f"{setting}: {name!r} is not an IANA time zone, such as Europe/Berlin")
-
-
-def _is_timezone(name: str) -> bool:
-    return name in available_timezones() and ZoneInfo(name) is not None
 
 
 def _one_line(problem: str, given: Mapping[str, Any]) -> str:

