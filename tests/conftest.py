@@ -42,7 +42,7 @@ def _no_settings_from_outside() -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Database]:
-    """How to reach the session's server as a user who may create databases; a superuser, unless TEST_DB_USER is not."""
+    """Settings for a user who may create databases; a superuser, unless TEST_DB_USER is not."""
     with servers.postgres_server() as settings:
         yield settings
 
@@ -56,7 +56,7 @@ def superuser(postgres: Database) -> None:
 
 @pytest.fixture(scope="session")
 def template(postgres: Database) -> Iterator[str]:
-    """The name of a migrated database that nobody is connected to."""
+    """The name of a migrated database without connections."""
     with servers.new_database(postgres) as settings:
         migrate(settings)
         yield settings.name

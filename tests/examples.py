@@ -1,4 +1,4 @@
-"""docs/examples.md: every endpoint with a curl line and what it really answered.
+"""docs/examples.md: every endpoint with a curl line and its answer.
 
 `python -m tests.examples` writes it, against an api on a database of its own with an hour of two VENs in it.
 tests/repository/test_examples.py holds the page against the contract and against what the api answers today.

@@ -1,4 +1,4 @@
-"""Requests made up from the contract: whatever is asked, the answer is one that the contract describes."""
+"""Requests generated from the contract: the contract describes every answer."""
 
 from collections.abc import Iterator
 from typing import Any

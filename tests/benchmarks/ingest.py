@@ -50,7 +50,7 @@ from tests.torture.world import sum_of_outcomes
 
 _LOADS = 8
 _RAW_TABLES = ("ven_telemetry", "ven_load_samples")
-# So that WAL segments stay to be used again, as in a server that has worked for a while.
+# WAL segments are kept and used again, as in a server that has worked for some time.
 _SERVER_OPTIONS = {"min_wal_size": "2GB"}
 _SETTLING_IN = (
     "CREATE TABLE filler (t text)",

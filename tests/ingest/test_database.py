@@ -64,7 +64,7 @@ async def test_every_maker_of_a_connection_is_tested() -> None:
 
 
 async def _unheard(error: BaseException, *, task: bool) -> list[str]:
-    """What asyncio's own handler would say of an error that nobody took."""
+    """What asyncio's own handler would log of an unhandled error."""
     said: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(connections.leave_lost)

@@ -48,7 +48,7 @@ async def test_what_the_broker_drops_is_counted_and_logged(
         await eventually(lambda: dropped in ingesting.get("/metrics")[1], 20, ingesting.process.output)
         assert [event["messages"] for event in ingesting.events("broker_dropped")] == [20]
         check("messages-lost", as_lines(ingesting.events("broker_dropped")))
-        # It is no message of the field.
+        # It is not a message of the field.
         assert ingesting.metric("received_total") == 0
         assert ingesting.process.stop() == 0
 

@@ -119,7 +119,7 @@ async def test_what_waits_when_the_connection_breaks_is_taken_in_once(
         async with intruder:
             pass
         await eventually(lambda: ingesting.events("awaiting_redelivery"), explain=ingesting.process.output)
-        # The one that is being written, and all of them again.
+        # The message that is being written, and all of them again.
         await eventually(lambda: ingesting.metric("unacked") == 52)
     await eventually(lambda: ingesting.handled() == 52)
     assert ingesting.outcomes() == (51, 1, 0)
@@ -315,7 +315,7 @@ async def test_a_quiet_minute_is_told_unless_a_server_is_away(
 async def test_a_session_that_the_broker_forgot_is_told(
     ingesting: Ingesting, broker: Address, database: Database
 ) -> None:
-    # Who takes the session over with a clean start ends it.
+    # A client that takes the session over with a clean start ends it.
     async with aiomqtt.Client(*broker, identifier=ingesting.prefix):
         await eventually(lambda: ingesting.events("broker_lost"), explain=ingesting.process.output)
     await eventually(lambda: ingesting.events("session_lost"), explain=ingesting.process.output)
@@ -325,7 +325,7 @@ async def test_a_session_that_the_broker_forgot_is_told(
 
 
 class BoundedBroker(EmbeddedBroker):
-    """A mosquitto as it is without our settings: it keeps a bounded number of messages for an absent client."""
+    """A mosquitto with its default limits: it keeps a bounded number of messages for an absent client."""
 
     def _config(self) -> str:
         return super()._config().replace("max_queued_messages 0", "max_queued_messages 10")

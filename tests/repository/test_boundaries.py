@@ -1,4 +1,4 @@
-"""Who may import whom."""
+"""Which packages may import which."""
 
 import subprocess
 import sys

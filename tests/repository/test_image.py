@@ -62,7 +62,7 @@ def test_it_stops_between_two_tries_without_a_complaint(tmp_path: Path) -> None:
 
 
 def sleeps(pid: int) -> bool:
-    """Whether the shell waits in its `sleep`, with no program of ours running."""
+    """Whether the shell waits in its `sleep`, and none of its programs runs."""
     return [child.name() for child in psutil.Process(pid).children()] == ["sleep"]
 
 

@@ -8,7 +8,7 @@ from tests.support.log_schema import field_types, listed
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = {"debug", "info", "warning", "error", "exception"}
-# What the logger takes besides fields.
+# Arguments of the logger that are not fields.
 NO_FIELD = {"exc_info"}
 
 
@@ -42,7 +42,7 @@ def test_every_event_is_listed_with_its_level() -> None:
 
 
 def test_every_event_has_the_fields_that_are_listed() -> None:
-    # Those of a call that does not show them all are compared where a test reads a line (log_schema.check).
+    # If a call does not show all its fields, log_schema.check compares them where a test reads the line.
     for event, _, fields, all_shown in logged():
         of_event = [each.fields for each in listed() if each.event == event]
         assert any(fields == known if all_shown else fields <= known for known in of_event), (event, fields)

@@ -1,4 +1,4 @@
-"""`make secrets`, and the broker of compose with what it makes: who may do what."""
+"""`make secrets`, and the rights of each login at compose's broker."""
 
 import asyncio
 import shutil
@@ -78,7 +78,7 @@ async def arrives(address: Address, logins: dict[str, str], login: str, topic: s
         await ingest.subscribe([(each, 1) for each in (topic, "ecs-doctor/end")])
         async with client(login) as publisher:
             publisher._client.publish(topic, b"online", 1)
-            # mosquitto may end the connection of one that may not.
+            # mosquitto may end the connection of a client without the right.
             await asyncio.wait([publisher._disconnected], timeout=0.3)
         await ingest.publish("ecs-doctor/end", qos=1)
         async for message in ingest.messages:

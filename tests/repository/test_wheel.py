@@ -92,7 +92,7 @@ def test_a_wheel_has_migrations_contract_and_fixtures(installation: Installation
         installation.run("migrate", **env)
         with connect(empty) as connection:
             assert connection.execute("SELECT count(*) FROM vens").fetchone() == (0,)
-        # Somebody else's package in the working directory is not ours.
+        # Another project's package in the working directory.
         (installation.directory / "api").mkdir()
         (installation.directory / "api" / "__init__.py").write_text("raise SystemExit('not ours')")
         api = installation.start("api", **env)

@@ -49,7 +49,7 @@ def postgres(options: Mapping[str, str]) -> Iterator[Database]:
 
 @contextmanager
 def broker() -> Iterator[tuple[str, int]]:
-    """A mosquitto with the configuration of ours: its host and port."""
+    """A mosquitto with shared/embedded/mosquitto.conf: its host and port."""
     container = DockerContainer(BROKER).with_exposed_ports(1883)
     container.with_volume_mapping(str(_OPEN), "/mosquitto/config/mosquitto.conf")
     container.with_volume_mapping(str(CONFIG), "/mosquitto/config/kept/kept.conf")

@@ -24,7 +24,7 @@ class Listed(NamedTuple):
 
 
 def listed() -> Iterator[Listed]:
-    """Each event of the page; one that two programs have may be there twice."""
+    """Each event of the page; an event of two programs may be there twice."""
     rows = re.findall(
         r"^\| (`[^|]+) \| (\w+) \| ([^|]*)\| [^|]+ \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
     )

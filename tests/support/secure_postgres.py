@@ -125,7 +125,7 @@ def programs() -> Path | None:
 
 @contextmanager
 def secure_postgres(where: Path, options: Mapping[str, str] | None = None) -> Iterator[SecurePostgres]:
-    """One that runs, with its programs from `where` and `options` of postgresql.conf."""
+    """A running server, with its programs from `where` and `options` of postgresql.conf."""
     with temporary_directory() as directory:
         server = SecurePostgres(directory, where, options or {})
         try:

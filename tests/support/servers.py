@@ -46,7 +46,7 @@ QUICK = {
 
 @contextmanager
 def postgres_server() -> Iterator[Database]:
-    """A PostgreSQL for the session: how to reach it as a user who may create databases and roles."""
+    """A PostgreSQL for the session: the settings of a user who may create databases and roles."""
     if "TEST_DB_HOST" in os.environ:
         yield _database_from_environment()
     elif docker_answers():
@@ -142,7 +142,7 @@ class Process:
         return self._popen.poll()
 
     def peak_mb(self) -> float:
-        """The most memory it has held, while it runs; what it holds now where the system keeps no such figure."""
+        """The peak of its memory in MB while it runs; the present memory where the system keeps no peak."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         except FileNotFoundError:

@@ -15,7 +15,7 @@ from tests.support.servers import Address, execute
 
 
 class FakeContainer:
-    """A container as testcontainers has it, whose server is one that runs already."""
+    """A container like those of testcontainers, whose server runs already."""
 
     made: ClassVar[list["FakeContainer"]] = []
     address: ClassVar[Address]

@@ -28,7 +28,7 @@ async def broken_connections(seed: int) -> list[Round]:
 
 
 def swallowed_acks(proxy: Proxy) -> Fault:
-    """PUBACKs never reach the broker, then ingest dies: all that was committed is delivered again."""
+    """PUBACKs never reach the broker, then ingest dies: all committed messages are delivered again."""
 
     @hurts("ingest", "broker")
     async def swallowed_acks(world: World, _: random.Random) -> None:

@@ -29,7 +29,7 @@ Deed = Callable[[World, random.Random], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done, and what it hurts: of "ingest", "database" and "broker" those that /health may speak of."""
+    """The fault, and which of "ingest", "database" and "broker" /health may name meanwhile."""
 
     name: str
     hurts: frozenset[str]
@@ -201,7 +201,7 @@ async def take_session_over(world: World, rng: random.Random) -> None:
 
 
 async def _away(server: str, world: World, rng: random.Random) -> None:
-    """A while without `server`; half of the time until every worker's /health names it."""
+    """Some time without `server`; in half of the cases until every worker's /health names it."""
     await asyncio.sleep(rng.uniform(0, 0.5))
     if rng.random() < 0.5:
         await named(world, server)

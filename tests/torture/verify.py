@@ -23,7 +23,7 @@ _CRASHES = ("Traceback", "unhandled", "never retrieved", "was destroyed")
 
 
 async def drained(world: World, ledger: Ledger, timeout: float = 20) -> float:  # noqa: ASYNC109 a deadline
-    """Wait until all that the ledger holds is stored; returns the seconds that took."""
+    """Wait until everything in the ledger is stored; returns how many s that took."""
     began = time.monotonic()
     await world.healthy(timeout)
     while not _all_there(world, ledger):

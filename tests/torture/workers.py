@@ -31,7 +31,7 @@ async def workers(seed: int, rate: float = 1000.0) -> None:
             other = next(each for each in world.workers if each is not leader)
             took_over = await _kill_leader(leader, other)
             await asyncio.sleep(_BETWEEN_SECONDS)
-            # The session of the one that was killed goes on getting its share: `leave` writes it, and ends it.
+            # The session of the killed worker still gets its share: `leave` writes that, and ends the session.
             left, seconds = await asyncio.to_thread(_leave, world, leader)
             world.workers.remove(leader)
             await asyncio.sleep(_BETWEEN_SECONDS)

@@ -74,7 +74,7 @@ class Worker:
             self.peak_mb = max(self.peak_mb, self.process.peak_mb())
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        """Status and body of /health; (0, {}) while nobody answers."""
+        """Status and body of /health; (0, {}) while there is no answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=2) as answer:
                 return answer.status, json.loads(answer.read())
@@ -90,7 +90,7 @@ class Worker:
         return waiting
 
     def metrics(self) -> dict[str, float]:
-        """Unlabelled figures by name; empty while nobody answers."""
+        """Figures without labels, by name; empty while there is no answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=2) as answer:
                 lines = answer.read().decode().splitlines()

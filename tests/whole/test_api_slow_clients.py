@@ -1,4 +1,4 @@
-"""Clients that are slow, endless or broken: answered or closed in bounded time and memory, and nobody else waits."""
+"""Clients that are slow, endless or broken are answered or closed in bounded time and memory; others do not wait."""
 
 import asyncio
 import statistics
@@ -23,7 +23,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    """One that needs no database for what is asked here."""
+    """An api without a database, which these requests do not need."""
     with running_api(tmp_path_factory.mktemp("api"), NOWHERE) as running:
         yield running
 
@@ -48,7 +48,7 @@ async def ended(api: ApiProcess, pieces: Iterable[bytes], gap: float) -> tuple[b
 
 
 async def everything(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the connection ends, in order or not."""
+    """All bytes until the connection ends, by a close or a reset."""
     found = b""
     with suppress(ConnectionError):
         while piece := await reader.read(MB):

@@ -15,7 +15,7 @@ from tests.support.whole import Whole
 
 
 async def stats_now(whole: Whole) -> dict[str, Any]:
-    """Figures computed from now on: requests share them for a second, and renew them for the next who asks."""
+    """Figures computed after this call: requests share figures for a second, and the next request may get old ones."""
     until = time.monotonic() + 2.5
     await eventually(lambda: whole.get("/stats/network") is not None and time.monotonic() > until)
     figures: dict[str, Any] = whole.get("/stats/network")

@@ -18,7 +18,7 @@ from tests.support.browser import Browser, browsing
 from tests.support.model import R
 
 KEY = "the-key"
-# An id that would be markup, and one that would be two steps of a path.
+# An id that would be markup, and two steps of a path.
 STRANGE = "<b onclick=x>&/é"
 
 

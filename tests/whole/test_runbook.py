@@ -43,7 +43,7 @@ def names(events: Events) -> list[str]:
 
 
 async def outage(database: Database, end: Change | None = None, *, dead: bool = False) -> list[str]:
-    """What is said while a message (or a `dead` letter) cannot be stored, and, if somebody ends that, of its end."""
+    """The lines of the log while a message (or a `dead` letter) cannot be stored, and, with `end`, after it."""
     sent = message("volttron/metering", b"{") if dead else reading("v", time.time(), 1.0)
     store, health = Store("t", Partitions()), DatabaseHealth({})
     lane = Lane(database, store)

@@ -62,7 +62,7 @@ def two_houses(now: float) -> list[tuple[str, dict[str, Any]]]:
 LOADS_OF_TWO_HOUSES = [
     # The VEN without a reading is online: its load has a capacity, but its power does not count.
     load_type("ev", 9.0, 0.0, 0.0),
-    # b's hvac has no capability: 0.25, what it sheds now; and no capacity: 1.0 + 0.25.
+    # b's hvac has no capability: 0.25, the power that it sheds now; and no capacity: 1.0 + 0.25.
     load_type("hvac", 4.25, 0.75, 2.5),
     load_type("solar", 5.0, 0.0, 0.0),
     load_type("unknown", 1.0, 0.25, 0.5),

@@ -177,7 +177,7 @@ def test_calendar_buckets_cover_the_range_in_order(
     assert found.edges[-2] < last <= found.edges[-1] == found.end
     assert found.edges == sorted(set(found.edges))
     assert count(first, last, wide, ZoneInfo(zone)) == len(list(found.spans()))
-    # Whoever asks for a part of it gets the same buckets.
+    # A request for a part of the range gets the same buckets.
     (part,) = cover(found.edges[-2], found.edges[-1], wide, ZoneInfo(zone)).spans()
     assert part == (found.edges[-2], found.edges[-1])
 

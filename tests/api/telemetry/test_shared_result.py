@@ -1,4 +1,4 @@
-"""One result for all who ask: a second old at most, or five times what it cost; a little older while it is renewed."""
+"""A shared result is cached for max(1 s, 5 x its cost), and for up to 3 s more while it is renewed."""
 
 import asyncio
 

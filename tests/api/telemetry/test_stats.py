@@ -1,4 +1,4 @@
-"""The fleet as it is now: who is online, and sums over them worked out by hand."""
+"""The present fleet: which VENs are online, and sums over them, computed by hand."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Who asks the same at once gets one answer, and never one that is older than the question."""
+"""Equal requests at the same time get one answer, which is never older than they are."""
 
 import asyncio
 

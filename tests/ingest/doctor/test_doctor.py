@@ -1,4 +1,4 @@
-"""doctor on real servers: what is good, what is bad, and what it says then."""
+"""doctor on real servers: good and bad findings, and what it says about the bad ones."""
 
 import os
 import subprocess

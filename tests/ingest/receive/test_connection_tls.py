@@ -42,7 +42,7 @@ def _beside(name: str) -> str:
 
 
 def _certificate(directory: Path) -> None:
-    """One that is its own authority; ca.pem is the same."""
+    """A certificate that is its own authority; ca.pem is the same."""
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     files = ["-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem")]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files]

@@ -1,4 +1,4 @@
-"""Decoding: what the MQTT contract accepts, and what it makes a dead letter."""
+"""Decoding: which messages the MQTT contract accepts, and which become dead letters."""
 
 import json
 import time

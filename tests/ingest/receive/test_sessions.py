@@ -1,4 +1,4 @@
-"""What becomes of a session whose settings change, and of one that is left for good."""
+"""A session whose settings change, and a session that `leave` ends."""
 
 import json
 import os

@@ -256,7 +256,7 @@ async def test_a_live_snapshot_is_a_sign_of_life(write: Writing) -> None:
     async def hear(arrival: float, **flags: bool) -> None:
         await write(message("ven/loads/v", taught.encode(), received_at=arrival, **flags))
 
-    # One that is kept, or that may have been heard before, speaks for its own time.
+    # A retained message, or one that may have been stored before, counts at its own time.
     await hear(NOW - 3, retain=True)
     await hear(NOW - 2, dup=True)
     assert await write.rows(SIGNS) == [(NOW - 100, None)]

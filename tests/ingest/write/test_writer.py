@@ -35,7 +35,7 @@ _TERMINATE = (
 
 
 class Writing:
-    """A writer with an inbox of batches of two, and what it has acknowledged, in order."""
+    """A writer with an inbox of batches of two, and the messages that it acknowledged, in order."""
 
     def __init__(self, database: Database, batch_max: int = 2) -> None:
         self.database = database
@@ -82,7 +82,7 @@ async def writing(database: Database) -> AsyncIterator[Writing]:
 
 @contextmanager
 def held(database: Database, table: str) -> Iterator[psycopg.Connection]:
-    """Nobody writes to `table` while the block runs."""
+    """Lock `table` against writes while the block runs."""
     with connect(database) as connection:
         connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
         yield connection

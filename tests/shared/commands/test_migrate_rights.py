@@ -46,7 +46,7 @@ def login(server: Database, options: str = "") -> Iterator[Database]:
 
 @contextmanager
 def owner(server: Database, role: str, options: str = "") -> Iterator[Database]:
-    """The owner of a new database, who is not a superuser; its api takes `role`."""
+    """The login of a new database's owner, who is not a superuser; the api takes `role`."""
     with login(server, options) as own:
         with new_database(server) as made:
             execute(server, f"ALTER DATABASE {made.name} OWNER TO {own.user}")
@@ -57,7 +57,7 @@ def owner(server: Database, role: str, options: str = "") -> Iterator[Database]:
 
 
 async def the_api_reads(settings: Database) -> object:
-    """Who the api is in its sessions, once it has answered; and that it cannot write."""
+    """The role of the api's sessions after an answer; checks that they cannot write."""
     async with serving(settings) as api:
         assert (await api.get("/health/db-check")).status_code == 200
         assert (await api.get("/api/stats/network")).status_code == 200

@@ -30,7 +30,7 @@ from tests.support.servers import Process, as_environment, connect, execute, fre
 
 
 def command(directory: Path, settings: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # Another run of ours on this machine is not the one that is asked.
+    # Free ports, so that another run on this machine is not asked.
     nobody = Ingest(http_port=free_port()), Api(port=free_port())
     env = {"PATH": "/usr/bin:/bin", **as_environment(settings, *nobody)}
     return subprocess.run(
