@@ -14,6 +14,7 @@ from api.telemetry import queries
 from api.telemetry.points import Sums
 from api.telemetry.shared_result import Shared
 from api.web.errors import UnavailableError
+from shared.db_errors import MIGRATE
 
 
 class Network(Struct, frozen=True):
@@ -43,7 +44,7 @@ class Live(Shared[Network]):
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
         rows = await queries.network_live(self._database, midnight)
         if not rows:
-            raise UnavailableError("the database's schema is missing or old: run `ecs-backend migrate`")
+            raise UnavailableError(MIGRATE)
         self.answers = {}
         minutes = [
             (row["bucket"], sums(row)) for row in rows if row["bucket"] is not None and row["covered_us"]

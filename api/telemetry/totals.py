@@ -10,6 +10,7 @@ from api.telemetry import queries
 from api.telemetry.queries import Row
 from api.telemetry.shared_result import Shared
 from api.web.errors import UnavailableError
+from shared.db_errors import MIGRATE
 
 # Bounds change once a day.
 _BOUNDS_SECONDS = 30.0
@@ -62,5 +63,5 @@ class Totals:
     async def _bounds(self) -> Row:
         row = await queries.bounds(self._database)
         if row is None:
-            raise UnavailableError("the database's schema is missing or old: run `ecs-backend migrate`")
+            raise UnavailableError(MIGRATE)
         return row

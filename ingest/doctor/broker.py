@@ -14,7 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ingest.doctor.finding import Finding, found
 from ingest.receive.broker_promises import doubts
 from ingest.receive.broker_words import explain
-from ingest.receive.connection import connection, end_session
+from ingest.receive.connection import connection, end_session, is_refused
 from ingest.receive.paho_bridge import PahoBridge
 from ingest.receive.topics import TopicMap
 from shared.config import Mqtt
@@ -26,7 +26,6 @@ MESSAGES = 5000
 _SESSION_SECONDS = 300
 _QUIET_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
-_REFUSED = 0x80
 _HOW_TO_ALLOW = "allow MQTT_USERNAME to read and write them"
 # If the broker sends fewer messages than this without an acknowledgement, round trips slow a backlog down.
 _LEAST_WINDOW = 100
@@ -90,7 +89,7 @@ class _Link:
         self, client: object, data: object, mid: int, reason: ReasonCode, properties: object
     ) -> None:
         self._acknowledged += 1
-        self._refused += reason.value >= _REFUSED
+        self._refused += is_refused(reason)
 
 
 class _Trial:
@@ -124,7 +123,7 @@ class _Trial:
         """Whether the login may subscribe to ingest's filters; at QoS 0 and in no group, so ingest loses nothing."""
         filters = TopicMap(self._settings).filters
         reasons = await link.client.subscribe([(each, 0) for each in filters])
-        refused = [each for each, reason in zip(filters, reasons, strict=True) if _code(reason) >= _REFUSED]
+        refused = [each for each, reason in zip(filters, reasons, strict=True) if is_refused(reason)]
         trouble = (
             [f"the broker refuses {', '.join(refused)}: allow MQTT_USERNAME to read them"] if refused else []
         )
@@ -186,7 +185,7 @@ class _Trial:
             reasons = await link.client.subscribe(group, qos=1)
             taken, _ = await link.publish(self._topic, 1)
             came = await link.drain(taken)
-        refused = _code(reasons[0]) >= _REFUSED
+        refused = is_refused(reasons[0])
         trouble = "the broker refuses shared subscriptions" if refused else "a message did not come by one"
         return found(
             "shared group",
@@ -210,7 +209,3 @@ async def _until_quiet(count: Callable[[], int], enough: int) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         if count() != seen:
             seen, since = count(), loop.time()
-
-
-def _code(reason: object) -> int:
-    return reason.value if isinstance(reason, ReasonCode) else int(str(reason))

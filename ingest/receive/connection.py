@@ -5,6 +5,7 @@ import ssl
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from shared.config import Mqtt
 from shared.mqtt import client_arguments
@@ -12,6 +13,8 @@ from shared.mqtt import client_arguments
 # A message over the contract's 128 KiB becomes a dead letter. The broker discards packets over this size (MQTT 5,
 # section 3.1.2.11.4), so that one message cannot fill the memory.
 _MAX_PACKET_BYTES = 8 * 1024 * 1024
+# MQTT 5, section 2.4: reason codes from here on mean failure.
+_FAILURE = 0x80
 
 
 def connection(settings: Mqtt, tls: ssl.SSLContext | None) -> aiomqtt.Client:
@@ -34,3 +37,9 @@ def end_session(client: aiomqtt.Client) -> None:
     properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = 0
     client._client.disconnect(properties=properties)  # noqa: SLF001
+
+
+def is_refused(reason: object) -> bool:
+    """Whether the reason code of a SUBACK or PUBACK says that the broker refuses."""
+    code = reason.value if isinstance(reason, ReasonCode) else int(str(reason))
+    return code >= _FAILURE

@@ -9,14 +9,13 @@ from collections.abc import Callable
 import aiomqtt
 import asyncpg
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.health import State
 from ingest.message import Message
 from ingest.receive.broker_promises import doubts
 from ingest.receive.broker_words import explain
-from ingest.receive.connection import connection, end_session
+from ingest.receive.connection import connection, end_session, is_refused
 from ingest.receive.paho_bridge import PahoBridge
 from ingest.receive.sessions import Sessions
 from shared import db
@@ -29,7 +28,6 @@ log = get_logger(__name__)
 _BACKOFF_SECONDS = (0.2, 10.0)
 # Retained messages come with a new subscription only, not with every reconnect (MQTT 5, section 3.8.3.1).
 _RETAIN_ONLY_WHEN_NEW = 1
-_REFUSED = 0x80
 _SESSION_RETRY_SECONDS = 5.0
 
 
@@ -142,7 +140,7 @@ class Subscriber:
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         reasons = await client.subscribe([(f, _options()) for f in self._subscriptions()])
-        refused = [f for f, r in zip(self._filters, reasons, strict=True) if _code(r) >= _REFUSED]
+        refused = [f for f, r in zip(self._filters, reasons, strict=True) if is_refused(r)]
         if refused:
             raise aiomqtt.MqttError(f"the broker refused the subscription to {', '.join(refused)}")
         self._state.waiting_for_broker = None
@@ -225,7 +223,3 @@ class Subscriber:
 
 def _options() -> SubscribeOptions:
     return SubscribeOptions(qos=1, retainHandling=_RETAIN_ONLY_WHEN_NEW)
-
-
-def _code(reason: object) -> int:
-    return reason.value if isinstance(reason, ReasonCode) else int(str(reason))
