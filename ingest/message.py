@@ -135,6 +135,7 @@ class Message:
     """A message as the broker delivered it, with its decoded content.
 
     `generation` numbers the connection that delivered it: a packet id (`mid`) means nothing on another connection.
+    `held`: it may have waited in the broker, because reading had only begun; `dup`: the broker delivers it again.
     `retain`: the broker kept the message and sends it because the subscription is new; its publishing time is unknown.
     `payload` may be cut short when the message is too large to store; `size` is its length before that, in bytes.
     `parts`: if the message is an array, one message for each object in it, with the array's delivery data.
@@ -144,6 +145,7 @@ class Message:
         "content",
         "dup",
         "generation",
+        "held",
         "mid",
         "parts",
         "payload",
@@ -165,6 +167,7 @@ class Message:
         retain: bool,
         generation: int,
         received_at: int,
+        held: bool = False,
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -175,6 +178,7 @@ class Message:
         self.retain = retain
         self.generation = generation
         self.received_at = received_at
+        self.held = held
         self.content: Content = DeadLetter("not decoded")
         self.parts: Sequence[Message] = ()
 
@@ -195,6 +199,7 @@ class Message:
             retain=self.retain,
             generation=self.generation,
             received_at=self.received_at,
+            held=self.held,
         )
         part.content = piece.content
         return part

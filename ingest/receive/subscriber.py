@@ -29,6 +29,8 @@ _BACKOFF_SECONDS = (0.2, 10.0)
 # Retained messages come with a new subscription only, not with every reconnect (MQTT 5, section 3.8.3.1).
 _RETAIN_ONLY_WHEN_NEW = 1
 _SESSION_RETRY_SECONDS = 5.0
+# What the broker held while ingest was away, or did not read, arrives within about this time.
+_CATCHING_UP_SECONDS = 10.0
 
 
 class Subscriber:
@@ -60,6 +62,7 @@ class Subscriber:
         self._generation = 0
         self._bridge: PahoBridge | None = None
         self._last_received_at = 0
+        self._caught_up_at = 0.0
         self._stop = asyncio.Event()
         self._drained = asyncio.Event()
         self._paused = False
@@ -77,6 +80,8 @@ class Subscriber:
         """Stop reading the socket (True), because too much waits to be written, or read it again (False)."""
         self._paused = paused
         log.debug("reading_paused" if paused else "reading_resumed")
+        if not paused:
+            self._catch_up()
         if self._bridge is not None and not self._stop.is_set():
             self._bridge.pause() if paused else self._bridge.resume()
 
@@ -194,10 +199,15 @@ class Subscriber:
 
     def _connected(self, session_present: bool, connack: Properties) -> None:
         log.info("broker_connected", host=self._settings.host, session_present=session_present)
+        self._catch_up()
         if self._was_subscribed and not session_present:
             log.warning("session_lost", client_id=self._settings.client_id)
         self._state.doubt("broker", doubts(self._settings, connack))
         self._on_connack(session_present)
+
+    def _catch_up(self) -> None:
+        """From now on messages may have waited in the broker, for a while."""
+        self._caught_up_at = time.monotonic() + _CATCHING_UP_SECONDS
 
     def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:
         self._state.metrics.received.inc()
@@ -213,6 +223,7 @@ class Subscriber:
                 retain=retain,
                 generation=self._generation,
                 received_at=self._last_received_at,
+                held=time.monotonic() < self._caught_up_at,
             )
         )
 

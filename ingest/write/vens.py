@@ -13,9 +13,10 @@ from shared.db import Connection
 Spoken = Mapping[Message, int | None]
 
 # Messages of one VEN that arrive at several processes can overtake each other by at most so much; by more if one of
-# the processes was away, and the broker delivers again what that process had in hand.
+# the processes was away, and the broker held what was meant for it. Not by more than a restart takes: a last will has
+# the time of its VEN's connection.
 _OVERTAKING_US = 1_000_000
-_REDELIVERY_US = 10_000_000
+_HELD_US = 30_000_000
 
 
 class Signs(NamedTuple):
@@ -102,7 +103,7 @@ def said_at(message: Message, shared: bool) -> int | None:
     ts = content.ts if isinstance(content, Report) else None
     if message.retain or (message.dup and isinstance(content, Snapshot)):
         return None if ts is None else min(ts, received_at)
-    overtaken_us = _REDELIVERY_US if message.dup else _OVERTAKING_US
+    overtaken_us = _HELD_US if message.dup or message.held else _OVERTAKING_US
     if shared and ts is not None and 0 <= received_at - ts <= overtaken_us:
         return ts
     return received_at

@@ -5,6 +5,8 @@ import contextlib
 from typing import Any, cast
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from ingest.health import State
 from ingest.message import Message
@@ -44,6 +46,25 @@ def test_no_two_arrivals_are_the_same_instant(
     for mid in range(4):
         subscriber._on_publish("t", b"{}", 1, mid, dup=False, retain=False)
     assert [message.received_at for message in arrived] == [5000, 5001, 5002, 9000]
+
+
+@pytest.mark.parametrize("begins", ["connects", "reads on"])
+def test_messages_of_the_first_seconds_may_have_been_held(
+    monkeypatch: pytest.MonkeyPatch, begins: str
+) -> None:
+    arrived: list[Message] = []
+    subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=arrived.append, on_connack=ignore)
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    if begins == "connects":
+        subscriber._connected(session_present=True, connack=Properties(PacketTypes.CONNACK))  # type: ignore[no-untyped-call]
+    else:
+        subscriber.set_paused(True)
+        subscriber.set_paused(False)
+    for seconds in (0.0, 9.0, 11.0):
+        now = 1000.0 + seconds
+        subscriber._on_publish("t", b"{}", 1, 1, dup=False, retain=False)
+    assert [message.held for message in arrived] == [True, True, False]
 
 
 def test_packet_ids_of_older_connections_are_not_acknowledged() -> None:

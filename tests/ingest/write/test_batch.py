@@ -174,6 +174,19 @@ async def test_several_processes_order_what_overtook_by_its_own_time(connection:
     assert await writing.rows("SELECT alive_at IS NOT NULL FROM ven_signs") == [(False,)]
 
 
+@pytest.mark.parametrize("how", ["held", "dup"])
+async def test_several_processes_order_what_waited_by_its_time(connection: Connection, how: str) -> None:
+    writing = Writing(connection)
+    writing.store = Store("c1", Partitions(), shared=True)
+    await writing(status("v", "online", NOW - 5, received_at=NOW - 5))
+    waited = status("v", "offline", NOW - 25, received_at=NOW, mid=2, **{how: True})
+    await writing(waited)
+    assert await writing.rows("SELECT status FROM vens") == [("online",)]
+    # A will of a VEN that connected long ago has not waited for so long.
+    await writing(status("v", "offline", NOW - 40, received_at=NOW, mid=3, **{how: True}))
+    assert await writing.rows("SELECT status FROM vens") == [("offline",)]
+
+
 SIGNS = (
     "SELECT extract(epoch FROM last_seen_at)::float8, extract(epoch FROM offline_at)::float8 FROM vens"
     " WHERE ven_id = 'v'"
