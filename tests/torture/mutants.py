@@ -68,7 +68,7 @@ def _nearly(rng: random.Random, n: int) -> bytes:
     wrong = {
         "venId": rng.choice(("g2", "g1\n", "g1/", 1)),
         "timestamp": rng.choice((time.time() + 7200, time.time() - 10**8, "2026-13-01", "", -0.0)),
-        "usedPowerKw": rng.choice((1_000_000.1, "1", False)),
+        "usedPowerKw": rng.choice((1_000_000.1, "1", False, None)),
         "status": rng.choice(("on/line", "s" * 129, "\u0085", 1)),
         "loads": rng.choice(([load, load], [load, {"id": "b"}], [{**load, "capacityKw": 1e7}], {"a": load})),
         "details": rng.choice(("\u0000", [[["deep"]]], 1.5, {"\u0000": 1})),
