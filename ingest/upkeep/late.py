@@ -55,8 +55,8 @@ async def _redo(connection: Connection, watermark: datetime) -> None:
     found = await find_stretches(connection, watermark)
     await connection.execute(SQL["redo"])
     differing = [row["bucket"] for row in await connection.fetch(SQL["differing"], watermark)]
-    await connection.execute(SQL["delete_vens"], watermark)
-    await connection.execute(SQL["insert_vens"], watermark)
+    await connection.execute(SQL["delete_counted"], watermark)
+    await connection.execute(SQL["insert_redone"], watermark)
     await sums.redo_wider(connection, "ven", watermark)
     await sums.add_difference(connection, watermark)
     await connection.execute(SQL["forget"])

@@ -86,13 +86,13 @@ WHERE k.bucket + interval '5 minutes' <= $1::timestamptz
   AND (coalesce(c.used_uwh, 0) <> coalesce(r.used_uwh, 0) OR coalesce(c.covered_us, 0) <> coalesce(r.covered_us, 0))
 ORDER BY 1
 
--- name: delete_vens
+-- name: delete_counted
 -- $1: the watermark
 DELETE FROM ven_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
   AND r.bucket < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 
--- name: insert_vens
+-- name: insert_redone
 -- $1: the watermark
 INSERT INTO ven_power_5m
 SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00'), {sums}

@@ -108,7 +108,7 @@ class Leader:
 
     async def _look(self, connection: Connection) -> None:
         """Bring the figures of the fleet and of counting up to date: how far behind is read when somebody asks."""
-        fleet = await connection.fetchrow(SQL["fleet"], self._hold)
+        fleet = await connection.fetchrow(SQL["count_vens"], self._hold)
         if fleet is not None:
             self._metrics.vens_known.set(fleet["known"])
             self._metrics.vens_online.set(fleet["online"])

@@ -34,7 +34,7 @@ SELECT CASE WHEN isfinite(watermark) THEN extract(epoch FROM watermark)::float8 
        ) AS notes) AS waiting
 FROM rollup_state
 
--- name: fleet
+-- name: count_vens
 -- $1 interval: so long without a sign of life makes a VEN offline -> how many VENs are known, how many online
 SELECT count(*) AS known, count(*) FILTER (WHERE alive_at >= now() - $1::interval) AS online
 FROM ven_signs

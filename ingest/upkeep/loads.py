@@ -45,11 +45,11 @@ class LoadCounter:
 
 async def _count(connection: Connection, start: datetime, end: datetime) -> None:
     await sums.make_months(connection, start, end)
-    await connection.execute(SQL["forget_seen"], start, end)
-    await connection.execute(SQL["count"], start, end)
+    await connection.execute(SQL["forget_seen_lists"], start, end)
+    await connection.execute(SQL["count_lists"], start, end)
     await sums.sum_up(connection, start, end, "load")
-    await connection.execute(SQL["forget_silent"], end)
-    moved = await connection.execute(SQL["move_watermark"], start, end)
+    await connection.execute(SQL["forget_silent_lists"], end)
+    moved = await connection.execute(SQL["move_loads_watermark"], start, end)
     assert moved == "UPDATE 1", moved  # noqa: S101 nobody else moves it under the lock
 
 
@@ -57,15 +57,15 @@ async def redo(connection: Connection, limit: int = LATE_A_STEP) -> int:
     """Count the oldest late lists, in one transaction; returns how many."""
     await create_work(connection)
     async with alone(connection, COUNTING_LOADS):
-        picked = int((await connection.execute(SQL["pick"], limit)).split()[-1])
+        picked = int((await connection.execute(SQL["pick_lists"], limit)).split()[-1])
         if picked:
             watermark = (await read_state(connection))["loads_watermark"]
             await find_stretches(connection, watermark)
-            await connection.execute(SQL["forget"])
-            await connection.execute(SQL["delete_stretches"])
-            await connection.execute(SQL["count_stretches"])
+            await connection.execute(SQL["forget_lists"])
+            await connection.execute(SQL["delete_loads"])
+            await connection.execute(SQL["count_loads"])
             await sums.redo_wider(connection, "load", watermark)
-            await connection.execute(SQL["reopen"], watermark)
+            await connection.execute(SQL["reopen_lists"], watermark)
     return picked
 
 
@@ -76,5 +76,5 @@ async def recount(connection: Connection, start: datetime, end: datetime, waterm
         return
     await sums.make_months(connection, start, end)
     await sums.delete_between(connection, start, end, "load")
-    await connection.execute(SQL["recount"], start, end)
+    await connection.execute(SQL["recount_loads"], start, end)
     await sums.sum_up(connection, start, end, "load")

@@ -28,7 +28,7 @@ JOIN LATERAL (
 ) AS s ON true
 GROUP BY c.ven_id, s.load_id, c.bucket
 
--- name: count
+-- name: count_lists
 -- $1, $2: from, to, both at five minutes
 WITH seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until
@@ -44,19 +44,19 @@ WITH seen AS MATERIALIZED (
     ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 ), {pieces}
 
--- name: forget_seen
+-- name: forget_seen_lists
 -- $1, $2: from, to
 DELETE FROM late_lists WHERE ts >= $1 AND ts < $2
 
--- name: forget_silent
+-- name: forget_silent_lists
 -- $1: the watermark of loads
 DELETE FROM loads_open WHERE until <= $1
 
--- name: move_watermark
+-- name: move_loads_watermark
 -- $1: from; $2: to
 UPDATE rollup_state SET loads_watermark = $2 WHERE loads_watermark = $1
 
--- name: pick
+-- name: pick_lists
 -- $1: how many at most: late lists whose time is counted, of the oldest six hours, by VEN; as of late readings
 INSERT INTO picked
 SELECT l.ven_id, l.ts
@@ -69,14 +69,14 @@ WHERE l.ts < (
 ORDER BY l.ven_id, l.ts
 LIMIT $1
 
--- name: forget
+-- name: forget_lists
 DELETE FROM late_lists l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts
 
--- name: delete_stretches
+-- name: delete_loads
 DELETE FROM load_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
--- name: count_stretches
+-- name: count_loads
 -- What is noted as late is left to be redone.
 WITH lists AS (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last
@@ -86,7 +86,7 @@ WITH lists AS (
     WHERE t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {pieces}
 
--- name: reopen
+-- name: reopen_lists
 -- $1: the watermark of loads: of VENs whose stretch reaches it
 INSERT INTO loads_open
 SELECT t.ven_id, max(t.ts), max(t.ts + h.hold)
@@ -97,7 +97,7 @@ WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz) AN
 GROUP BY t.ven_id
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 
--- name: recount
+-- name: recount_loads
 -- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.
 WITH lists AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until, $1::timestamptz AS first, $2::timestamptz AS last
