@@ -31,6 +31,8 @@ _RETAIN_ONLY_WHEN_NEW = 1
 _SESSION_RETRY_SECONDS = 5.0
 # What the broker held while ingest was away, or did not read, arrives within about this time.
 _CATCHING_UP_SECONDS = 10.0
+# Messages that waited for no longer than this are not late.
+_LONG_PAUSE_SECONDS = 1.0
 
 
 class Subscriber:
@@ -65,7 +67,7 @@ class Subscriber:
         self._caught_up_at = 0.0
         self._stop = asyncio.Event()
         self._drained = asyncio.Event()
-        self._paused = False
+        self._paused_since: float | None = None
         self._tls = tls_context(settings)
         self._lost_at: float | None = None
         self._was_subscribed = False
@@ -78,10 +80,11 @@ class Subscriber:
 
     def set_paused(self, paused: bool) -> None:
         """Stop reading the socket (True), because too much waits to be written, or read it again (False)."""
-        self._paused = paused
-        log.debug("reading_paused" if paused else "reading_resumed")
-        if not paused:
+        now, since = time.monotonic(), self._paused_since
+        if not paused and since is not None and now - since > _LONG_PAUSE_SECONDS:
             self._catch_up()
+        self._paused_since = (now if since is None else since) if paused else None
+        log.debug("reading_paused" if paused else "reading_resumed")
         if self._bridge is not None and not self._stop.is_set():
             self._bridge.pause() if paused else self._bridge.resume()
 
@@ -126,7 +129,7 @@ class Subscriber:
         self._bridge = bridge = PahoBridge(client, self._on_publish, self._connected)
         try:
             async with client:
-                if self._paused:
+                if self._paused_since is not None:
                     bridge.pause()
                 if self._leaving:
                     await self._leave(client)
@@ -199,7 +202,8 @@ class Subscriber:
 
     def _connected(self, session_present: bool, connack: Properties) -> None:
         log.info("broker_connected", host=self._settings.host, session_present=session_present)
-        self._catch_up()
+        if session_present:
+            self._catch_up()
         if self._was_subscribed and not session_present:
             log.warning("session_lost", client_id=self._settings.client_id)
         self._state.doubt("broker", doubts(self._settings, connack))

@@ -36,9 +36,9 @@ def _named(sample: Sample) -> str:
     return re.sub(r"\d{9,}", "now", sample.payload.decode(errors="replace"))[:40]
 
 
-@pytest.mark.parametrize("sample", dialect_samples(), ids=_named)
+@pytest.mark.parametrize("sample", dialect_samples(NOW), ids=_named)
 def test_each_dialect_has_the_expected_content(sample: Sample) -> None:
-    singles = singly([message(sample.topic, sample.payload)])
+    singles = singly([message(sample.topic, sample.payload, received_at=NOW)])
     contents = [m.content for m in singles if isinstance(m.content, KINDS[sample.expect])]
     assert len(contents) == sample.rows, [getattr(m.content, "error", m.content) for m in singles]
     assert any(getattr(content, "flaws", ()) for content in contents) is sample.flawed

@@ -48,23 +48,34 @@ def test_no_two_arrivals_are_the_same_instant(
     assert [message.received_at for message in arrived] == [5000, 5001, 5002, 9000]
 
 
-@pytest.mark.parametrize("begins", ["connects", "reads on"])
-def test_messages_of_the_first_seconds_may_have_been_held(
-    monkeypatch: pytest.MonkeyPatch, begins: str
+@pytest.mark.parametrize(
+    ("begins", "held"),
+    [
+        ("old session", [True, True, False]),
+        ("new session", [False, False, False]),
+        ("long pause", [True, True, False]),
+        ("short pause", [False, False, False]),
+    ],
+)
+def test_what_waited_in_the_broker_is_marked_as_held(
+    monkeypatch: pytest.MonkeyPatch, begins: str, held: list[bool]
 ) -> None:
     arrived: list[Message] = []
     subscriber = Subscriber(Mqtt(host="h"), ["t"], State(), receive=arrived.append, on_connack=ignore)
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    if begins == "connects":
-        subscriber._connected(session_present=True, connack=Properties(PacketTypes.CONNACK))  # type: ignore[no-untyped-call]
+    if begins.endswith("session"):
+        connack = Properties(PacketTypes.CONNACK)  # type: ignore[no-untyped-call]
+        subscriber._connected(session_present=begins == "old session", connack=connack)
     else:
         subscriber.set_paused(True)
+        now += 2.0 if begins == "long pause" else 0.5
         subscriber.set_paused(False)
+    began = now
     for seconds in (0.0, 9.0, 11.0):
-        now = 1000.0 + seconds
+        now = began + seconds
         subscriber._on_publish("t", b"{}", 1, 1, dup=False, retain=False)
-    assert [message.held for message in arrived] == [True, True, False]
+    assert [message.held for message in arrived] == held
 
 
 def test_packet_ids_of_older_connections_are_not_acknowledged() -> None:
