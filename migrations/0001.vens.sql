@@ -18,7 +18,7 @@ CREATE TABLE vens (
     status_at timestamptz
 ) WITH (fillfactor = 50);
 
--- What is known of a load beside its samples. ts: time of that knowledge, only replaced by newer.
+-- What is known of a load besides its samples. ts: the time of that knowledge; only newer knowledge replaces it.
 -- sampled: telemetry has listed the load; snapshot_ts: the newest snapshot that lists it.
 CREATE TABLE ven_loads (
     ven_id text COLLATE "C" NOT NULL,

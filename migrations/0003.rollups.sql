@@ -66,8 +66,8 @@ RETURN CASE WHEN edges IS NULL THEN date_bin(width, ts, '1970-01-01 00:00:00+00'
             ELSE edges[width_bucket(ts, edges)] END;
 
 -- Makes the partition of `parent` for [starts, ends), named after `starts`, if it is not there. LIKE and then
--- ATTACH: PARTITION OF would wait for every open writer. The lock makes several makers take turns; whoever
--- finds the partition there needs none.
+-- ATTACH: PARTITION OF would wait for every open writer. The lock makes several sessions take turns; if the
+-- partition is there, no lock is taken.
 CREATE FUNCTION make_partition(parent regclass, starts timestamptz, ends timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -85,8 +85,8 @@ BEGIN
 END
 $$;
 
--- Makes both raw partitions of the UTC day that starts at `day`. False, and nothing made, for a day before
--- rollup_state.raw_from: its rows were dropped, and none are taken any more. raw_from moves under the same lock.
+-- Makes both raw partitions of the UTC day that starts at `day`. Returns false and makes nothing for a day before
+-- rollup_state.raw_from: its rows were dropped, and no more are taken. raw_from moves under the same lock.
 CREATE FUNCTION make_raw_day(day timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN

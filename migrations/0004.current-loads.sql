@@ -1,10 +1,11 @@
 -- A VEN's loads as they are now.
 -- depends: 0003.rollups
 
--- Its samples at loads_ts, a missing field from ven_loads, overridden field by field by a strictly newer snapshot;
--- plus loads known only from snapshots. Telemetry's list is complete: a load it listed before and lists no more is
--- gone, unless a newer snapshot names it. Without a shed capability it is what the load sheds now, or 0; without a
--- capacity, current power + shed capability. LATERAL: over many VENs the planner would scan otherwise.
+-- The loads are those of the VEN's samples at loads_ts, and those known only from snapshots. A field that a sample
+-- lacks is taken from ven_loads; a strictly newer snapshot overrides the sample field by field. Telemetry's list is
+-- complete: a load that it listed before and no longer lists is gone, unless a newer snapshot names it. A missing shed
+-- capability is what the load sheds now, or 0; a missing capacity is current power + shed capability. LATERAL:
+-- otherwise the planner would scan whole tables for many VENs.
 CREATE VIEW current_loads AS
 SELECT v.ven_id, l.load_id, l.load_type, l.name, l.power_kw, l.shed_capability_kw,
        coalesce(l.capacity_kw, l.power_kw + l.shed_capability_kw) AS capacity_kw

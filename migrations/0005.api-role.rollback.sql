@@ -1,4 +1,4 @@
--- The role stays while another database of the server uses it, and where an administrator made it.
+-- The role stays if another database of the server uses it, or if an administrator made it.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ecs_api') THEN

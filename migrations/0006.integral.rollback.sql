@@ -1,4 +1,4 @@
--- Back to means of closed five minutes: power is energy over covered time. What is late is left to be redone.
+-- Back to means of closed five minutes: power is energy over covered time. Buckets of late readings become dirty.
 CREATE TABLE old_network_power_1m (
     bucket timestamptz PRIMARY KEY,
     used_kw double precision NOT NULL,
@@ -119,7 +119,7 @@ DROP FUNCTION us_between;
 DROP VIEW hold_spans;
 DROP TABLE holds;
 
--- Old versions begin again at the end of the last whole five minutes. Loads may not be counted that far.
+-- Old versions go on from the end of the last whole five minutes for which VENs and loads are counted.
 DELETE FROM ven_power_5m WHERE bucket >= (SELECT date_bin('5 minutes', least(watermark, loads_watermark),
     '1970-01-01 00:00:00+00') FROM rollup_state WHERE isfinite(watermark));
 DELETE FROM network_power_1m WHERE bucket >= (SELECT date_bin('5 minutes', least(watermark, loads_watermark),

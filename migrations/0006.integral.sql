@@ -2,7 +2,7 @@
 -- docs/architecture.md, "Meaning of the numbers" and "Rollups", says what each number is and who writes it when.
 -- depends: 0005.api-role
 
--- Whether the reading lists the VEN's loads ([] does, no list does not): a list ends all samples before it.
+-- Whether the reading has a list of the VEN's loads (an empty list counts): a list ends all samples before it.
 -- Readings stored before this column count as listing them.
 ALTER TABLE ven_telemetry ADD COLUMN lists_loads boolean NOT NULL DEFAULT true;
 
@@ -14,7 +14,7 @@ CREATE TABLE holds (
 
 INSERT INTO holds VALUES ('-infinity', interval '960 seconds');
 
--- So that the planner knows that there are few.
+-- So that the planner knows that the table has few rows.
 ANALYZE holds;
 
 CREATE VIEW hold_spans AS
@@ -27,7 +27,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(date_part('epoch', ends - starts) * 1000000);
 
 -- Energy in uWh (1e-9 kWh) of `kw` for `us` us. The piece [a, b) of a reading at s has energy(kw, b - s) -
--- energy(kw, a - s): so it makes no difference where a span is cut, and sums are exact.
+-- energy(kw, a - s). So it makes no difference where a span is cut, and sums are exact.
 CREATE FUNCTION energy(kw double precision, us double precision) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(kw * us / 3.6)::bigint;
@@ -99,7 +99,7 @@ CREATE TABLE network_power_15m (LIKE network_power_1m INCLUDING ALL);
 
 -- One row a VEN that reported lately: its last counted reading before the watermark, which speaks until `until`,
 -- and its sums of the five minutes that begin at `bucket`, as far as `upto`. What the reading says from `upto` on
--- is not in them: a VEN that is silent is not written.
+-- is not in them yet, so that the row of a silent VEN need not be updated.
 CREATE TABLE ven_open (
     ven_id text COLLATE "C" PRIMARY KEY,
     ts timestamptz NOT NULL,
@@ -124,8 +124,8 @@ CREATE TABLE loads_open (
     until timestamptz NOT NULL
 ) WITH (fillfactor = 70);
 
--- Readings that the sums do not hold yet, because they came when their time was counted. Their writer adds them in
--- its own transaction; whoever counts them deletes them.
+-- Readings that the sums do not hold yet, because their time was counted before they came. Their writer adds the row
+-- in its own transaction; the leader deletes the row in the transaction that counts the reading.
 CREATE TABLE late_readings (
     ven_id text COLLATE "C" NOT NULL,
     ts timestamptz NOT NULL,
@@ -137,10 +137,11 @@ CREATE INDEX late_readings_ts ON late_readings (ts);
 CREATE TABLE late_lists (LIKE late_readings INCLUDING ALL);
 
 -- closing: writers note as late what they store before it. watermark (<= closing): VENs and the network are counted
--- up to here; loads_watermark (<= watermark): loads are. history_from: counted exactly from here on, before it by the
--- old rollups, until the leader gets there. raw_from: raw rows before it are not taken any more, and those of a hold
--- before it are kept; fine_from, coarse_from, loads_from: where the 5-minute tiers, the 15-minute tiers, and that of
--- loads begin. first_at: the network's first reading.
+-- up to here; loads_watermark (<= watermark): loads are. history_from: everything from here on is counted exactly; what
+-- is before it was carried over from old rollups, until the leader counts it again; loads_history_from: the same for
+-- loads. raw_from: raw rows before it are not taken any more, and those of a hold before it are kept. fine_from,
+-- coarse_from, loads_from: where the tiers up to 5 minutes, the 15-minute tiers, and that of loads begin. first_at: the
+-- network's first reading.
 ALTER TABLE rollup_state
     ADD COLUMN loads_watermark timestamptz NOT NULL DEFAULT '-infinity',
     ADD COLUMN history_from timestamptz NOT NULL DEFAULT '-infinity',
@@ -176,8 +177,8 @@ BEGIN
 END
 $$;
 
--- What is there is carried over: mean power times width, covered throughout. From raw_from on the leader counts it
--- again, backwards from the watermark, while everything runs.
+-- Old rollups are carried over as mean power times width, covered throughout. The leader counts again what lies after
+-- raw_from, backwards from the watermark, while everything runs.
 DO $$
 BEGIN
     PERFORM make_rollup_month(month)
@@ -225,7 +226,7 @@ SELECT bucket, sum(used_uwh), sum(shed_uwh), sum(requested_uwh), sum(covered_us)
 FROM ven_power_15m
 GROUP BY 1;
 
--- The watermark was at the end of five minutes. 15-minute rows of the quarter it lies in are written when that ends.
+-- The watermark was at the end of five minutes. The 15-minute rows of its quarter are written when that quarter ends.
 DELETE FROM ven_power_15m r USING rollup_state s WHERE r.bucket + interval '15 minutes' > s.watermark;
 DELETE FROM load_power_15m r USING rollup_state s WHERE r.bucket + interval '15 minutes' > s.watermark;
 DELETE FROM network_power_15m r USING rollup_state s WHERE r.bucket + interval '15 minutes' > s.watermark;

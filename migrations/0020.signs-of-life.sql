@@ -27,10 +27,10 @@ UPDATE ven_statuses SET received_at = least(recorded_at, now());
 ALTER TABLE ven_statuses ALTER COLUMN received_at SET NOT NULL;
 CREATE INDEX ven_statuses_received_at ON ven_statuses (ven_id, received_at);
 
--- Who is online, and whose power counts, defined once. alive_at: the latest sign of life, null after a status that
--- means offline: a VEN is online while this is no older than VEN_OFFLINE_AFTER. spoke_at: from when its latest reading
--- counts in sums, no longer than VEN_OFFLINE_AFTER: from its own time, or from its arrival if the VEN's readings
--- are usually that late (its clock is slow), so that a backlog does not count as now.
+-- Defines once who is online and whose power counts. alive_at: the latest sign of life, null after a status that
+-- means offline; a VEN is online while this is no older than VEN_OFFLINE_AFTER. spoke_at: the VEN's latest reading
+-- counts in sums for VEN_OFFLINE_AFTER from this time on. It is the reading's own time, or its arrival if the VEN's
+-- readings are usually that late (its clock is slow), so that a backlog does not count as now.
 CREATE VIEW ven_signs AS
 SELECT ven_id, CASE WHEN offline_at >= last_seen_at THEN NULL ELSE last_seen_at END AS alive_at,
        greatest(telemetry_ts,

@@ -1,4 +1,4 @@
--- What VENs send that is not quite right, the latest of each kind, with how often.
+-- What VENs send that is not quite right: the latest of each kind, and how often.
 -- depends: 0020.signs-of-life
 
 -- kind: 'flawed' (a part of a message was left out) or 'conflict' (a reading that differs from the one stored).

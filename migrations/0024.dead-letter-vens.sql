@@ -1,5 +1,5 @@
--- Whose a dead letter is, so that an operator finds those of one VEN.
+-- The VEN of a dead letter, so that an operator finds all dead letters of one VEN.
 -- depends: 0023.dead-letter-kinds
 
--- null: the message names no VEN, or it came before this.
+-- null: the message names no VEN, or it came before this column.
 ALTER TABLE dead_letters ADD COLUMN ven_id text COLLATE "C";

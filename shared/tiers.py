@@ -15,7 +15,7 @@ class Bound(NamedTuple):
 
 
 class Tier(NamedTuple):
-    """Sums of so many minutes, of each kind in `kept`, from its bound on.
+    """Sums of so many minutes. `kept`: which kinds it has rows of, and the bound from which each is kept.
 
     `source`: the minutes of the narrower tier that it is summed from; None: it is counted from readings.
     """
@@ -26,7 +26,7 @@ class Tier(NamedTuple):
 
     @property
     def width(self) -> timedelta:
-        """How long its buckets are, counted from the Unix epoch."""
+        """How long its buckets are; the first begins at the Unix epoch."""
         return timedelta(minutes=self.minutes)
 
     @property
@@ -40,7 +40,7 @@ class Tier(NamedTuple):
         return f"interval '{self.minutes} minutes'"
 
     def table(self, kind: Kind) -> str:
-        """The name of its table."""
+        """The name of its table of that kind."""
         return table_name(kind, self.minutes)
 
 

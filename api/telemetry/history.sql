@@ -1,9 +1,10 @@
 -- Histories of a VEN and of a load, and what the network's are made of. What each number means: docs/architecture.md,
--- "Meaning of the numbers". Each is one statement, hence one moment: rollups up to the watermark, raw rows from there
--- to now, and raw rows where late readings wait to be counted. Scalar subqueries let the executor leave out partitions.
+-- "Meaning of the numbers". A VEN's or a load's is one statement, so that all of it is of one moment: rollups up to the
+-- watermark, raw rows from there to now, and raw rows where late readings wait to be counted. Scalar subqueries let the
+-- executor skip partitions.
 
 -- name: piece_sums
--- Fragment. Of a reading (or sample) that speaks, from `a` to `b` us after its time.
+-- Fragment. What a reading or sample says from `a` to `b` us after its time.
 energy(used_kw, b) - energy(used_kw, a) AS used_uwh,
 energy(shed_kw, b) - energy(shed_kw, a) AS shed_uwh,
 coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
@@ -11,15 +12,16 @@ coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
 CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us
 
 -- name: sums
+-- Fragment.
 sum(used_uwh)::bigint AS used_uwh, sum(shed_uwh)::bigint AS shed_uwh, sum(requested_uwh)::bigint AS requested_uwh,
 sum(covered_us)::bigint AS covered_us, sum(event_us)::bigint AS event_us, max(event_id) AS event_id
 
 -- name: now
--- Nothing speaks beyond now; a watermark is never beyond it either.
+-- Fragment. Where answers end: no reading speaks beyond now. Never before the watermark.
 greatest(now(), (SELECT watermark FROM rollup_state))
 
 -- name: cut
--- Fragment. `spans`: readings with what follows them in their stretch; cut at base buckets of {base}.
+-- Fragment. `pieces`: the time for which each reading of `spans` speaks in its stretch, cut at base buckets of {base}.
 pieces AS (
     SELECT bucket, {piece_sums}, CASE WHEN ts >= bucket AND ts >= first THEN event_id END AS event_id
     FROM (
@@ -34,7 +36,8 @@ pieces AS (
 )
 
 -- name: stretches
--- Fragment. Where raw rows are read: base buckets that late readings change, and all from the tier's end to now.
+-- Fragment. `stretches`: where raw rows are read. They are the base buckets that late readings change, and everything
+-- from the tier's end to now.
 closed AS MATERIALIZED (
     SELECT CASE WHEN isfinite({watermark}) THEN date_bin({base}, {watermark}, '1970-01-01 00:00:00+00')
                 ELSE '-infinity' END AS until
@@ -56,15 +59,15 @@ closed AS MATERIALIZED (
 )
 
 -- name: grouped
--- Fragment. Sums of base buckets as sums of the buckets asked for; {now} tells how long the open one is so far.
+-- Fragment. Sums up base buckets to the buckets asked for. `now`: how far the open bucket reaches.
 SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, {sums}, {now} AS now
 FROM base
 GROUP BY 1
 ORDER BY 1
 
 -- name: as_kept
--- Fragment. Where the buckets asked for are those of the tier: its rows as they are, which are over, so that `now` says
--- nothing of them, and sums where raw rows are read.
+-- Fragment. The buckets asked for are the tier's own: its rows as they are, and sums where raw rows are read. A bucket
+-- that the tier holds is over, so its `now` is null.
 SELECT bucket AS start, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id, NULL::timestamptz AS now
 FROM kept
 UNION ALL
@@ -72,12 +75,13 @@ SELECT bucket, {sums}, {now} FROM pieces GROUP BY bucket
 ORDER BY 1
 
 -- name: summed
--- Fragment.
+-- Fragment. The buckets asked for are wider than the tier's: its rows and the pieces of raw rows are summed up.
 , base AS (SELECT * FROM kept UNION ALL SELECT * FROM pieces)
 {grouped}
 
 -- name: ven_readings
--- Fragment. Of each stretch, by itself, whatever the planner knows: the last reading before it, and those in it.
+-- Fragment. `spans`: the last reading before each stretch, and those in it. LATERAL and OFFSET 0: each stretch is
+-- looked up by itself, whatever statistics the planner has.
 spans AS (
     SELECT s.first, s.last, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
            CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END AS requested_kw, t.event_id,
@@ -97,7 +101,7 @@ spans AS (
 )
 
 -- name: load_samples
--- Fragment. The same; a sample speaks until its VEN's next list of loads, whether that names the load or not.
+-- Fragment. The same for a load: a sample speaks until its VEN's next list of loads, even if the load is not in that.
 lists AS MATERIALIZED (
     SELECT s.first, s.last, t.ts, t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
     FROM stretches s
@@ -157,15 +161,15 @@ base AS (SELECT * FROM pieces)
 {grouped}
 
 -- name: network_tier
--- $1, $2: from, until, which the tier reaches; $3 interval: width of a bucket; $4 timestamptz[]: or its edges -> in any
--- order: for one, the planner would sort every row of the tier
+-- $1, $2: from, until, at most where the tier ends; $3 interval: width of a bucket; $4 timestamptz[]: or its edges ->
+-- in any order: with ORDER BY, the planner would sort every row of the tier
 SELECT bucket_of(bucket, $3::interval, $4::timestamptz[]) AS start, {sums}
 FROM {table}
 WHERE bucket >= $1::timestamptz AND bucket < $2::timestamptz AND covered_us > 0
 GROUP BY 1
 
 -- name: network_raw
--- $1, $2: from, until; $3 interval: width of a bucket; $4: null. The last reading before $1 is found by its VEN's key.
+-- $1, $2: from, until; $3 interval: width of a bucket; $4: null. Each VEN's last reading before $1 is found by its key.
 WITH readings AS (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, t.requested_reduction_kw, t.event_id
     FROM ven_telemetry t
@@ -189,8 +193,8 @@ WITH readings AS (
 {grouped}
 
 -- name: network_live
--- $1: the dashboard's midnight, before which today is not -> by minute, the network from T0, where every tier ends, to
--- now; and in every row: T0, now, the energy of today before T0, where the network and each tier begin
+-- $1: when today began in the dashboard's time zone -> the network by minute, from T0 (where the widest tier ends) to
+-- now; and the same in every row: T0, now, the energy of today before T0, where the network and each tier begin
 WITH state AS MATERIALIZED (
     SELECT *, {now} AS now, CASE WHEN isfinite(watermark)
                THEN date_bin({width_network}, watermark, '1970-01-01 00:00:00+00') ELSE 'epoch' END AS t0
@@ -232,7 +236,7 @@ LEFT JOIN minutes m ON true
 ORDER BY m.bucket
 
 -- name: network_before
--- $1 -> the network's last row of the widest tier that ended by then and has something covered
+-- $1 -> the network's last row of the widest tier that ended by then and has covered time
 SELECT bucket AS start, bucket + {width_network} AS until, used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
 FROM {widest_network}
 WHERE bucket <= $1::timestamptz - {width_network} AND covered_us > 0

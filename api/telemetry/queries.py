@@ -15,7 +15,7 @@ Row = asyncpg.Record
 
 _HISTORY = load_blocks(Path(__file__).with_name("history.sql"))
 _QUERIES = load_blocks(Path(__file__).with_name("queries.sql"))
-# Widths in s of the tiers that have rows of it, the widest first.
+# By kind: the widths in s of the tiers that have rows of it, the widest first.
 WIDTHS = {kind: tuple(tier.seconds for tier in reversed(tiers.of(kind))) for kind in KINDS}
 _COLUMNS = ("raw_from", *(bound.column for bound in tiers.BOUNDS))
 _NAMES = {
@@ -46,7 +46,7 @@ _VEN = {"late": "late_readings", "watermark": "watermark"}
 _LOAD = {"late": "late_lists", "watermark": "loads_watermark"}
 VEN_TIERS = _tiers("ven_tier", "ven", answer="{summed}", **_VEN)
 LOAD_TIERS = _tiers("load_tier", "load", answer="{summed}", **_LOAD)
-# The same where each bucket asked for is one of the tier's: nothing is left to sum, which takes longer than reading.
+# The same for buckets that are the tier's own: nothing is summed, because summing takes longer than reading the rows.
 VEN_AS_KEPT = _tiers("ven_tier", "ven", answer="{as_kept}", **_VEN)
 LOAD_AS_KEPT = _tiers("load_tier", "load", answer="{as_kept}", **_LOAD)
 NETWORK_TIERS = _tiers("network_tier", "network")
@@ -71,7 +71,10 @@ async def bounds(database: Database) -> Row | None:
 
 
 def begins(row: Row, kind: Kind) -> dict[int | None, datetime]:
-    """Where tiers of a kind begin, by width in s, and raw rows (None), as a row of bounds or of network_live says."""
+    """Where each tier of a kind begins, by its width in s, and where raw rows begin (None).
+
+    `row`: of `bounds` or `network_live`.
+    """
     return {
         **{tier.seconds: row[tier.kept[kind].column] for tier in tiers.of(kind)},
         None: row["raw_from"],
@@ -79,17 +82,17 @@ def begins(row: Row, kind: Kind) -> dict[int | None, datetime]:
 
 
 async def network_live(database: Database, midnight: datetime) -> list[Row]:
-    """What Live.Network holds: a row a minute, and the rest in every row."""
+    """What Live.Network holds: one row a minute; what is not of a minute is the same in every row."""
     return await database.fetch(NETWORK_LIVE, midnight)
 
 
 async def network_tier(database: Database, buckets: Buckets, end: datetime, tier: int) -> list[Row]:
-    """start and sums of each bucket with something covered, before `end`, in any order."""
+    """start and sums of each bucket before `end` that has covered time, in any order."""
     return await database.fetch(NETWORK_TIERS[tier], buckets.start, end, buckets.width, buckets.edges)
 
 
 async def network_raw(database: Database, buckets: Buckets) -> list[Row]:
-    """start, sums and now of each bucket with something covered."""
+    """start, sums and now of each bucket that has covered time."""
     return await database.fetch(NETWORK_RAW, buckets.start, buckets.end, buckets.width, buckets.edges)
 
 
@@ -129,7 +132,7 @@ async def load_totals(database: Database, offline_after: timedelta) -> list[Row]
 
 
 async def fleet(database: Database, offline_after: timedelta) -> Row | None:
-    """vens, online, and of those whose readings count: counted, and the sums used_kw, shed_kw, requested_kw."""
+    """vens, online, counted (online, and their reading counts), and used_kw, shed_kw, requested_kw of those counted."""
     return await database.fetchrow(SQL["fleet"], offline_after)
 
 

@@ -1,7 +1,7 @@
 -- What the api asks of the database besides histories (history.sql).
 
 -- name: ven_range
--- $1: VEN -> first, last: where what is stored of it begins and ends (null: nowhere), and now; no row: no such VEN
+-- $1: VEN -> first, last: where its stored data begins and ends (null: there is none), and now; no row: no such VEN
 SELECT least(
            (SELECT bucket FROM {widest_ven} WHERE ven_id = $1::text ORDER BY bucket LIMIT 1),
            (SELECT min(ts) FROM late_readings WHERE ven_id = $1::text),
@@ -54,15 +54,15 @@ WHERE v.ven_id = $1::text
 SELECT {begins} FROM rollup_state
 
 -- name: bound
--- Fragment. {column}: of rollup_state. At the earliest at the Unix epoch.
+-- Fragment. {column}: of rollup_state; -infinity is answered as the Unix epoch.
 greatest({column}, 'epoch') AS {column}
 
 -- name: closed
--- Fragment. Where rows of VENs of the widest tier end.
+-- Fragment. Where the VENs' rows of the widest tier end.
 CASE WHEN isfinite(watermark) THEN date_bin({width_ven}, watermark, '1970-01-01 00:00:00+00') ELSE watermark END
 
 -- name: loads_closed
--- Fragment. Where those of loads do.
+-- Fragment. Where the loads' rows of the widest tier end.
 CASE WHEN isfinite(loads_watermark) THEN date_bin({width_load}, loads_watermark, '1970-01-01 00:00:00+00')
      ELSE loads_watermark END
 
@@ -75,7 +75,8 @@ WHERE v.ven_id = $1::text
 ORDER BY l.load_id
 
 -- name: load_totals
--- $1 interval: VEN_OFFLINE_AFTER -> by type, of the loads of online VENs; usage of those whose readings count
+-- $1 interval: VEN_OFFLINE_AFTER -> sums over the loads of online VENs, by type; usage_kw only where the VEN's reading
+-- counts
 SELECT coalesce(l.load_type, 'unknown') AS load_type, sum(l.capacity_kw) AS capacity_kw,
        sum(l.shed_capability_kw) AS shed_capability_kw,
        coalesce(sum(greatest(l.power_kw, 0)) FILTER (WHERE s.spoke_at >= now() - $1::interval), 0) AS usage_kw,
@@ -86,7 +87,8 @@ WHERE s.alive_at >= now() - $1::interval
 GROUP BY 1
 
 -- name: fleet
--- $1 interval: VEN_OFFLINE_AFTER -> all VENs, those online, and of them those whose readings count, with sums
+-- $1 interval: VEN_OFFLINE_AFTER -> how many VENs there are, how many are online, and of how many online ones the
+-- reading counts, with the sums of these readings
 SELECT count(*) AS vens, count(*) FILTER (WHERE online) AS online, count(*) FILTER (WHERE online AND counts) AS counted,
        coalesce(sum(used_power_kw) FILTER (WHERE online AND counts), 0) AS used_kw,
        coalesce(sum(shed_power_kw) FILTER (WHERE online AND counts), 0) AS shed_kw,
@@ -99,7 +101,8 @@ FROM (
 ) AS each
 
 -- name: ingest
--- -> readings of the last ten seconds, the time of the newest one, the dead letters kept and when the newest came
+-- -> how many readings are of the last ten seconds, the time of the newest, how many dead letters are kept, and when
+-- the newest came
 SELECT (SELECT count(*) FROM ven_telemetry WHERE ts >= now() - interval '10 seconds' AND ts <= now()) AS lately,
        (SELECT least(max(spoke_at), now()) FROM ven_signs) AS newest_reading,
        (SELECT count(*) FROM dead_letters) AS dead_letters,

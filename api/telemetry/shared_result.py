@@ -17,11 +17,11 @@ _TOLERATED_SECONDS = 3.0
 
 
 class Shared(Generic[T]):
-    """One result for all requests that come while it is computed or fresh. `fresh`: for at least so many s.
+    """One result for all requests that come while it is computed or fresh. `fresh`: a result is fresh for at least so
+    many s. `tolerated`: for so many s after that, it is served while the next one is computed in the background.
 
-    `tolerated`: for so many s after that, the old result is served while the next one is computed in the background.
-    `turn`: results with the same one are computed in the background one after the other, so that a dashboard, which
-    makes all of them stale at once, leaves the database a core for the questions that it asks right after.
+    `turn`: results that share this lock are computed in the background one after the other. A dashboard asks for
+    several stale results at once; this leaves the database a core for what the dashboard asks right after.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Whose history it is: the network's, a VEN's, a load's. Each knows its tiers, its limits and its queries."""
+"""What has a history: the network, a VEN, a load. Each knows its tiers, its limits and its queries."""
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
@@ -17,12 +17,12 @@ from api.telemetry.queries import WIDTHS, Row
 from shared.tiers import Kind
 
 _MINUTE = timedelta(minutes=1)
-# The longest range for granularities that no tier divides.
+# The longest range that may be read from raw rows, for granularities that no tier divides.
 _NETWORK_RAW_HOURS, _RAW_HOURS = 6, 48
 
 
 class Stored(Struct, frozen=True):
-    """What is stored of it: from `first` to `last` (None: nothing), at `now`."""
+    """The range of what is stored at `now`: from `first` to `last` (None: nothing is stored)."""
 
     first: datetime | None
     last: datetime | None
@@ -30,23 +30,23 @@ class Stored(Struct, frozen=True):
 
 
 class Source(Protocol):
-    """What histories are made from."""
+    """What has a history."""
 
     async def stored(self) -> Stored:
         """The range of what is stored; raises NotFoundError."""
 
     async def limits(self) -> Limits:
-        """What its histories may be made of."""
+        """The tiers and raw rows that its histories may be made of."""
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
-        """The points of buckets in which something is covered."""
+        """The points of the buckets that have covered time. `tier`: the width in s of the tier to read; None: raw."""
 
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
 
 
 class NetworkSource:
-    """The whole fleet: tiers as far as they go, and from there what Live has."""
+    """The whole fleet: the rows of tiers as far as they reach, and from there on the minutes that Live has."""
 
     def __init__(self, database: Database, live: Live) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class NetworkSource:
         self._network: Network | None = None
 
     async def _now(self) -> Network:
-        """One moment for the whole answer."""
+        """The network as Live has it, the same for the whole answer."""
         if self._network is None:
             self._network = await self._live.get()
         return self._network
@@ -111,7 +111,7 @@ def _add(found: dict[datetime, Sums], buckets: Buckets, minutes: list[tuple[date
 
 
 class VenSource:
-    """One VEN; raises NotFoundError where nothing was heard of it."""
+    """One VEN; raises NotFoundError if it has never sent anything."""
 
     def __init__(self, database: Database, bounds: Callable[[], Awaitable[Row]], ven_id: str) -> None:
         self._database = database
@@ -142,7 +142,7 @@ class VenSource:
 
 
 class LoadSource:
-    """One load of a VEN; raises NotFoundError where nothing was heard of it."""
+    """One load of a VEN; raises NotFoundError if the VEN has never named it."""
 
     def __init__(
         self, database: Database, bounds: Callable[[], Awaitable[Row]], ven_id: str, load_id: str
@@ -180,7 +180,7 @@ def _limits(row: Row, kind: Kind) -> Limits:
 
 
 def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:
-    """The points of a VEN's or a load's rows; `now` is null in those of buckets that are over."""
+    """The points of a VEN's or a load's rows; a row without `now` is of a bucket that is over."""
     width, ends = buckets.width, None if buckets.edges is None else dict(buckets.spans())
     points = []
     for row in rows:

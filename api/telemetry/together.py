@@ -1,4 +1,4 @@
-"""One answer for equal requests that came before its lookup began, so many dashboards on one VEN cost hardly more
+"""One answer for equal requests that came before its lookup began, so that many dashboards on one VEN cost hardly more
 than one."""
 
 import asyncio
@@ -28,7 +28,7 @@ class Together(Generic[T]):
         answer = self._waiting.get(question)
         if answer is None:
             answer = asyncio.create_task(self._answer(question, look_up), name="look up")
-            # All clients may be gone when it fails; asyncio would report an exception that nobody took.
+            # If all clients have gone before it fails, nobody takes the exception, and asyncio would report that.
             answer.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._waiting[question] = answer
         # Shielded, so that a client that goes away does not cancel the answer of the others.

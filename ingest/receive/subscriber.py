@@ -210,7 +210,7 @@ class Subscriber:
         self._on_connack(session_present)
 
     def _catch_up(self) -> None:
-        """From now on messages may have waited in the broker, for a while."""
+        """For the next 10 s, take it that the messages which arrive have waited in the broker (Message.held)."""
         self._caught_up_at = time.monotonic() + _CATCHING_UP_SECONDS
 
     def _on_publish(self, topic: str, payload: bytes, qos: int, mid: int, dup: bool, retain: bool) -> None:

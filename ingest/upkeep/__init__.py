@@ -1,9 +1,9 @@
-"""What is stored, kept in shape by the one process that leads:
+"""Upkeep of what is stored, done by the process that leads:
 
-leader, lead: what it does when, and how it takes the lead; horizon: how far behind the clock it counts
-tick, loads: the watermarks move, and readings become sums; writers: whom that waits for; alone: one counts at a time
-late: readings that came too late are counted after all
-recount, history, rebuild: closed time counted again from raw rows
-sums: what is done alike to every tier of shared/tiers.py; fragments: what the statements share
-retention: what has outlived its days goes
+leader, lead: the jobs and their order, and who leads; horizon: how far behind the clock the watermark stays
+tick, loads: readings become sums, the watermarks move; writers: waits for open writers; alone: one counts at a time
+late: counts readings that came after their time was counted
+recount, history, rebuild: counts closed time again from raw rows
+sums: statements that are the same for each tier of shared/tiers.py; fragments: what several statements share
+retention: drops what has outlived its retention
 """

@@ -1,4 +1,4 @@
-"""One at a time counts: the leader, or a rebuild beside it."""
+"""Only one session counts at a time: the leader's, or that of a rebuild beside it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,10 +8,10 @@ from shared.db import Connection
 
 @asynccontextmanager
 async def alone(connection: Connection, lock: int) -> AsyncIterator[None]:
-    """A transaction with one snapshot, taken once nobody else holds the advisory lock `lock`: a lock of the
-    transaction's own would come after its snapshot.
+    """A transaction with one snapshot, begun when the session has got the advisory lock `lock`: a lock taken inside
+    the transaction would come after its snapshot.
 
-    Whatever goes wrong inside ends the session, and the lock with it: a server that stands still is asked nothing.
+    Any error inside ends the session, which releases the lock: a server that has stopped may never answer an unlock.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", lock)
     try:

@@ -1,24 +1,29 @@
--- Pieces that several statements of the leader are made of.
+-- Fragments that several statements of the leader share.
 
 -- name: requested
 -- What a reading (t) asks for; null unless it names an event.
 CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END
 
 -- name: five_minutes
+-- The start of the five minutes that $1 lies in.
 date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 
 -- name: sums
+-- Of rows of VENs or of the network.
 sum(used_uwh), sum(shed_uwh), sum(requested_uwh), sum(covered_us), sum(event_us), max(event_id)
 
 -- name: load_sums
+-- Of rows of loads.
 sum(used_uwh), sum(shed_uwh), sum(covered_us)
 
 -- name: add_to_network
+-- Adds the sums of a row to those of its bucket (n), which is there already.
 used_uwh = n.used_uwh + excluded.used_uwh, shed_uwh = n.shed_uwh + excluded.shed_uwh,
 requested_uwh = n.requested_uwh + excluded.requested_uwh, covered_us = n.covered_us + excluded.covered_us,
 event_us = n.event_us + excluded.event_us, event_id = greatest(n.event_id, excluded.event_id)
 
 -- name: bulk_rows
+-- `seen`: the readings of [$1, $2), each with the end of its hold (until).
 seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
            t.event_id, t.ts + h.hold AS until
@@ -27,7 +32,8 @@ seen AS MATERIALIZED (
     WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
 
 -- name: bulk_pieces
--- Each reading of carried_and_seen until its VEN's next, at most its hold, cut at minutes.
+-- `pieces`: the time for which each reading of `carried_and_seen` speaks (until its VEN's next, at most for its hold),
+-- cut at minutes.
 spans AS MATERIALIZED (
     SELECT *, lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts FROM carried_and_seen
 ), cut AS (
@@ -46,6 +52,7 @@ spans AS MATERIALIZED (
     ) AS measured
 
 -- name: piece_sums
+-- What a reading says from `a` to `b` us after its time.
 energy(used_kw, b) - energy(used_kw, a) AS used_uwh,
 energy(shed_kw, b) - energy(shed_kw, a) AS shed_uwh,
 coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
@@ -53,6 +60,7 @@ coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
 CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us
 
 -- name: bulk_write
+-- Writes `pieces` into the narrowest tiers.
 minutes AS (
     INSERT INTO network_power_1m SELECT minute, {sums} FROM pieces GROUP BY minute
 ), vens AS (
@@ -65,7 +73,7 @@ minutes AS (
     INSERT INTO network_power_5m SELECT bucket, {sums} FROM vens GROUP BY bucket
 
 -- name: stretches
--- What `picked` changes, as whole five minutes of a VEN until $1; those that touch are one.
+-- What `picked` changes: whole five minutes of a VEN, until $1 at most. Five minutes that touch are one stretch.
 INSERT INTO stretches
 SELECT ven_id, min(first), max(last)
 FROM (

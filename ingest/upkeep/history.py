@@ -1,4 +1,4 @@
-"""What was counted long ago, counted again: by `ecs-backend rollup --rebuild`, and what older versions rolled up."""
+"""Counts closed time again: for `ecs-backend rollup --rebuild`, and where an older version made the rollups."""
 
 from collections.abc import Awaitable, Callable
 from datetime import MINYEAR, datetime
@@ -15,7 +15,7 @@ from shared.tiers import WIDEST
 
 
 class Kind(NamedTuple):
-    """What is counted apart: under which lock, and by which columns of rollup_state."""
+    """VENs and the network, or loads: each is counted under a lock and by columns of rollup_state of its own."""
 
     lock: int
     watermark: str
@@ -30,9 +30,10 @@ LOADS = Kind(COUNTING_LOADS, "loads_watermark", "loads_history_from", loads.reco
 async def rebuild(
     connection: Connection, start: datetime | None, end: datetime | None, progress: Callable[[float], None]
 ) -> tuple[datetime, datetime] | None:
-    """Count everything of [start, end) again, as far as raw rows tell and closed time goes, beside live ingest.
+    """Count [start, end) again, beside live ingest, as far as it lies between the first raw rows and the watermark.
 
-    `progress` hears the part done, 0 to 1. Returns the range, None if it is empty. What is late is left to the leader.
+    `progress` is called with the part done, 0 to 1. Returns the range counted, None if it is empty. Readings that are
+    noted as late are left to the leader.
     """
     state, first = await read_state(connection), await connection.fetchval(SQL["first_whole"])
     if first is None or not state["begun"]:
@@ -55,9 +56,9 @@ async def rebuild(
 
 
 class Backfill:
-    """Counts what older versions of this program rolled up, backwards from where counting began, a step at a time.
+    """Counts again what older versions of this program rolled up, step by step, backwards from where counting began.
 
-    It counts VENs and the network, or loads.
+    `kind`: VENS or LOADS.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -65,7 +66,7 @@ class Backfill:
         self._pace = Pace()
 
     async def step(self, connection: Connection) -> bool:
-        """Count one stretch more; False when all is counted that raw rows tell."""
+        """Count one more stretch; False once the first raw rows are reached."""
         async with alone(connection, self._kind.lock):
             state = await read_state(connection)
             end = state[self._kind.history_from]

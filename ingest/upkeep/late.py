@@ -1,7 +1,8 @@
-"""Late readings are counted after all: their VEN's stretch again from raw rows, the network by the difference.
+"""Counts late readings: their VENs' stretches again from raw rows, and for the network the difference.
 
-A reading is late when its time was counted before it came; its writer notes it. Counted = raw rows - noted ones: a
-redo counts the noted readings it has picked, and deletes just their notes, in one transaction.
+A reading is late if its time was counted before it came; its writer notes it in late_readings. At any moment, what is
+counted is all raw rows but those noted. A redo picks noted readings, counts them and deletes their notes in one
+transaction.
 """
 
 from datetime import datetime
@@ -21,7 +22,7 @@ from shared.sql import load_blocks
 log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("late.sql"), FRAGMENTS)
-# What one transaction redoes at most, so that it is no longer than a tick.
+# At most so many readings in one transaction, so that it takes no longer than a tick.
 LATE_A_STEP = 10_000
 
 
@@ -41,7 +42,10 @@ async def create_work(connection: Connection) -> None:
 
 
 async def find_stretches(connection: Connection, watermark: datetime) -> asyncpg.Record:
-    """Find what is `picked` changes, and make the months of it; returns the first reading's time, from, to."""
+    """Find the stretches that the `picked` readings change, and make the partitions of their months.
+
+    Returns ts (of the first reading), first and last (from where to where the stretches reach).
+    """
     await connection.execute(SQL["find_stretches"], watermark)
     found = await connection.fetchrow(SQL["first_picked"])
     assert found is not None  # noqa: S101 aggregates have a row
@@ -50,8 +54,8 @@ async def find_stretches(connection: Connection, watermark: datetime) -> asyncpg
 
 
 async def _redo(connection: Connection, watermark: datetime) -> None:
-    """Redo in this order: what was counted is compared before it is replaced; notes go before `reopen` looks for the
-    last counted reading."""
+    """Redo in this order: `differing` compares what is stored before it is replaced; `forget` deletes the notes before
+    `reopen` looks for the last counted reading."""
     found = await find_stretches(connection, watermark)
     await connection.execute(SQL["redo"])
     differing = [row["bucket"] for row in await connection.fetch(SQL["differing"], watermark)]

@@ -1,9 +1,9 @@
--- Readings that came after their time was counted: what their VEN said is counted again from raw rows.
+-- Late readings came after their time was counted: the stretches that they change are counted again from raw rows.
 
 -- name: create_work
--- What a redo works on. picked: late readings, by VEN and time; stretches: the whole five minutes of a VEN that they
--- change, cut off at the watermark; redone: what VENs said in them by minute, `after` false as it was counted, true
--- with the late readings.
+-- The tables that a redo works on. picked: late readings, or late lists of loads. stretches: the whole five minutes of
+-- a VEN that they change, until the watermark at most. redone: the sums of VENs in them by minute, once as they were
+-- counted (`after` is false) and once with the late readings (`after` is true).
 CREATE TEMPORARY TABLE IF NOT EXISTS picked (ven_id text COLLATE "C", ts timestamptz) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS stretches (
     ven_id text COLLATE "C", first timestamptz, last timestamptz
@@ -14,7 +14,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS redone (
 ) ON COMMIT DELETE ROWS
 
 -- name: pick
--- $1: how many at most: late readings whose time is counted, of the oldest six hours, by VEN
+-- $1: at most so many. Picks late readings whose time is counted, from the oldest six hours, in the order of VENs.
 INSERT INTO picked
 SELECT l.ven_id, l.ts
 FROM rollup_state s
@@ -27,15 +27,15 @@ ORDER BY l.ven_id, l.ts
 LIMIT $1
 
 -- name: find_stretches
--- $1: the watermark. Five minutes that touch are one stretch.
+-- $1: the watermark
 {stretches}
 
 -- name: first_picked
--- -> the earliest of the late readings, and where their stretches begin and end
+-- -> ts: of the earliest reading; first, last: where the stretches begin and end
 SELECT (SELECT min(ts) FROM picked) AS ts, min(first) AS first, max(last) AS last FROM stretches
 
 -- name: redo
--- Counts the stretches twice
+-- Counts the stretches twice: without the picked readings, and with them.
 WITH rows AS MATERIALIZED (
     SELECT s.first, s.last, t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
            {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until,
@@ -67,7 +67,7 @@ INSERT INTO redone
 SELECT ven_id, minute, after, {sums} FROM pieces GROUP BY ven_id, minute, after
 
 -- name: differing
--- $1: the watermark -> closed five minutes in which what is stored of a VEN is not what was counted
+-- $1: the watermark -> closed five minutes in which a VEN's stored sums differ from the first of both counts
 WITH keys AS (
     SELECT ven_id, generate_series(first, last - interval '1 microsecond', interval '5 minutes') AS bucket
     FROM stretches
@@ -87,13 +87,13 @@ WHERE k.bucket + interval '5 minutes' <= $1::timestamptz
 ORDER BY 1
 
 -- name: delete_counted
--- $1: the watermark
+-- $1: the watermark. Deletes the rows of closed five minutes of the stretches.
 DELETE FROM ven_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
   AND r.bucket < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
 
 -- name: insert_redone
--- $1: the watermark
+-- $1: the watermark. Writes these rows again, from the second count.
 INSERT INTO ven_power_5m
 SELECT ven_id, date_bin('5 minutes', minute, '1970-01-01 00:00:00+00'), {sums}
 FROM redone
@@ -101,10 +101,11 @@ WHERE after AND minute < date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:0
 GROUP BY 1, 2
 
 -- name: forget
+-- Deletes the notes of the picked readings.
 DELETE FROM late_readings l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts
 
 -- name: reopen
--- $1: the watermark: of VENs whose stretch reaches it
+-- $1: the watermark. Writes the open rows of VENs whose stretch reaches it.
 INSERT INTO ven_open (ven_id, ts, until, used_kw, shed_kw, requested_kw, upto, bucket,
                       used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id)
 SELECT DISTINCT ON (t.ven_id) t.ven_id, t.ts, t.ts + h.hold, t.used_power_kw, t.shed_power_kw, {requested},
@@ -130,5 +131,5 @@ ON CONFLICT (ven_id) DO UPDATE SET
     covered_us = excluded.covered_us, event_us = excluded.event_us, event_id = excluded.event_id
 
 -- name: move_first
--- $1: the earliest of the late readings
+-- $1: the earliest of the picked readings: the network's first reading, if none was earlier
 UPDATE rollup_state SET first_at = $1 WHERE first_at > $1

@@ -1,5 +1,5 @@
-"""A job that one of the ingest processes does, while its session holds an advisory lock; another takes over when that
-session ends."""
+"""A job that one ingest process does while its session holds an advisory lock; when that session ends, another process
+takes over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,15 +16,15 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-# After an error, and while another process leads.
+# How long to wait after an error, and while another process leads.
 _TRY_SECONDS = 5.0
 
-# Does what there is to do, and returns after how many seconds to do it again.
+# Does the job once, and returns the seconds to wait before the next time.
 Work = Callable[[Connection], Awaitable[float]]
 
 
 class Lead:
-    """Does `work` again and again, if this process leads; `look` in every process."""
+    """Calls `work` again and again while this process leads, and `look` in every process."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Lead:
 
     def _stumble(self, error: BaseException) -> None:
         self._health.failed(self._asker, error)
-        # A fresh session: the lock is given up with the old one, and whoever is well may lead.
+        # The lock ends with the session, so that a process without errors can lead.
         self._drop()
 
     def _drop(self) -> None:

@@ -1,4 +1,4 @@
-"""What the leading process does: partitions, counting, late readings, older history, retention; loads beside it."""
+"""What the leader does: partitions, counting, late readings, older history, retention. Loads are a job of their own."""
 
 import asyncio
 import time
@@ -19,19 +19,19 @@ from shared.sql import load_blocks
 log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("leader.sql"))
-# Late readings and older history wait when the next tick is due.
+# A turn that has taken so long starts no more steps of older history, so that the next tick is in time.
 _TURN_SECONDS = 4.0
-# A swarm of late readings is worked off beside what comes live: it takes a fifth of the time of a core.
+# A turn counts late readings for about so long: a fifth of a core at most, so that live readings are not delayed.
 _REDO_SECONDS = 1.0
-# From one tick to the next: longer where a tick is dear, as half its cost is by VEN, not by reading; but what is not
-# counted yet is read raw, once a second, while a dashboard is open.
+# From one tick to the next: longer if a tick is expensive, because half of its cost is per VEN, not per reading; but
+# while a dashboard is open, the api reads once a second, from raw rows, what is not counted yet.
 _LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 5.0, 10.0
 _PAUSE_FOR_COST = 80.0
 _UPKEEP_SECONDS = 600.0
 _TRIM_SECONDS = 60.0
 _RAW_DAYS_AHEAD = 2
 _ROLLUPS_AHEAD = timedelta(days=31)
-# A late reading this close to the watermark was delayed, not kept back: the horizon learns from it.
+# A late reading this close to the watermark was delayed on its way, not kept by its VEN: the horizon learns from it.
 _JUST_LATE = timedelta(minutes=1)
 
 
@@ -107,7 +107,7 @@ class Leader:
             await retention.reuse_dead_letters(connection)
 
     async def _look(self, connection: Connection) -> None:
-        """Bring the figures of the fleet and of counting up to date: how far behind is read when somebody asks."""
+        """Update the metrics of the fleet and of counting; the lags are computed when /metrics is read."""
         fleet = await connection.fetchrow(SQL["count_vens"], self._hold)
         if fleet is not None:
             self._metrics.vens_known.set(fleet["known"])
@@ -121,7 +121,7 @@ class Leader:
 
 
 async def make_partitions_ahead(connection: Connection, now: datetime) -> None:
-    """Make the partitions that the next days and weeks will need."""
+    """Make the partitions of raw rows until 2 days ahead, and of rollups until 31 days ahead."""
     days = [now + timedelta(days=n) for n in range(-1, _RAW_DAYS_AHEAD + 1)]
     await Partitions().ensure(connection, [round(day.timestamp() * 1e6) for day in days])
     await sums.make_months(connection, now, now + _ROLLUPS_AHEAD)

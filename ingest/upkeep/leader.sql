@@ -5,7 +5,7 @@
 WITH latest AS (
     SELECT since, hold FROM holds ORDER BY since DESC LIMIT 1
 ), begun AS (
-    -- Before anything is counted, it holds for all that came.
+    -- Before anything is counted, the new hold applies to all readings.
     UPDATE holds SET hold = $1::interval
     WHERE (SELECT watermark FROM rollup_state) = '-infinity' AND hold <> $1::interval
     RETURNING true AS changed
@@ -19,7 +19,7 @@ WITH latest AS (
 SELECT changed FROM begun UNION ALL SELECT changed FROM changed LIMIT 1
 
 -- name: just_late
--- $1 interval -> how many late readings are that close to the watermark
+-- $1 interval -> how many late readings lie at most so long before the watermark
 SELECT count(*)
 FROM rollup_state s
 JOIN late_readings l ON l.ts >= s.watermark - $1::interval AND l.ts < s.watermark
@@ -35,6 +35,6 @@ SELECT CASE WHEN isfinite(watermark) THEN extract(epoch FROM watermark)::float8 
 FROM rollup_state
 
 -- name: count_vens
--- $1 interval: so long without a sign of life makes a VEN offline -> how many VENs are known, how many online
+-- $1 interval: VEN_OFFLINE_AFTER -> how many VENs are known, and how many are online
 SELECT count(*) AS known, count(*) FILTER (WHERE alive_at >= now() - $1::interval) AS online
 FROM ven_signs

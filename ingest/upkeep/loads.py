@@ -1,6 +1,6 @@
-"""Loads are counted five minutes at a time, behind the VENs: they are most of the rows, and must not hold those up.
+"""Counts loads, in steps of whole five minutes, after the VENs: most rows are loads', and must not delay the VENs'.
 
-They have a watermark, a lock and notes of late lists of their own; otherwise all is as in tick.py, late.py, recount.py.
+Loads have a watermark, a lock and notes of late lists of their own. The rest is as in tick.py, late.py and recount.py.
 """
 
 from datetime import datetime
@@ -21,13 +21,13 @@ SQL = load_blocks(_FILE, {**FRAGMENTS, **load_blocks(_FILE)})
 
 
 class LoadCounter:
-    """Moves the watermark of loads. Remembers how long a step may be, and nothing of the data."""
+    """Moves the watermark of loads. Remembers only how long a step may be."""
 
     def __init__(self) -> None:
         self._pace = Pace()
 
     async def step(self, connection: Connection) -> datetime | None:
-        """Count the next five minutes or more that VENs are counted for; None when there are none."""
+        """Count the next five minutes or more, as far as VENs are counted; None if there is nothing to count."""
         async with alone(connection, COUNTING_LOADS):
             state = await read_state(connection)
             start = state["loads_watermark"]
@@ -70,7 +70,7 @@ async def redo(connection: Connection, limit: int = LATE_A_STEP) -> int:
 
 
 async def recount(connection: Connection, start: datetime, end: datetime, watermark: datetime) -> None:
-    """Count the loads of [start, end) again, in the transaction that holds the lock; widened as VENs are."""
+    """Count the loads of [start, end), `aligned`, again, in the transaction that holds the lock."""
     start, end = aligned(start, end, watermark)
     if start >= end:
         return

@@ -1,8 +1,8 @@
--- Loads are counted apart: a sample speaks until its VEN's next list of loads, at most its hold.
+-- Loads are counted apart from VENs. A sample speaks until its VEN's next list of loads, at most for its hold.
 
 -- name: pieces
--- Fragment. `lists`: lists of loads from a hold before `first` on; each list's span is found once and cut at five minutes,
--- and its samples are found by its key: the same plan whatever the planner knows.
+-- Fragment. `lists`: lists of loads from a hold before `first` on. The span of each list is found once and cut at five
+-- minutes. OFFSET 0: its samples are found by its key, whatever statistics the planner has.
 spans AS (
     SELECT *, lead(ts) OVER (PARTITION BY ven_id, first ORDER BY ts) AS next_ts FROM lists
 ), cut AS MATERIALIZED (
@@ -29,7 +29,7 @@ JOIN LATERAL (
 GROUP BY c.ven_id, s.load_id, c.bucket
 
 -- name: count_lists
--- $1, $2: from, to, both at five minutes
+-- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists.
 WITH seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until
     FROM ven_telemetry t
@@ -45,11 +45,11 @@ WITH seen AS MATERIALIZED (
 ), {pieces}
 
 -- name: forget_seen_lists
--- $1, $2: from, to
+-- $1, $2: from, to. A list that came late, but before its time is counted, is counted by `count_lists`.
 DELETE FROM late_lists WHERE ts >= $1 AND ts < $2
 
 -- name: forget_silent_lists
--- $1: the watermark of loads
+-- $1: the watermark of loads. Deletes the open lists that no longer speak.
 DELETE FROM loads_open WHERE until <= $1
 
 -- name: move_loads_watermark
@@ -57,7 +57,7 @@ DELETE FROM loads_open WHERE until <= $1
 UPDATE rollup_state SET loads_watermark = $2 WHERE loads_watermark = $1
 
 -- name: pick_lists
--- $1: how many at most: late lists whose time is counted, of the oldest six hours, by VEN; as of late readings
+-- $1: at most so many. Picks late lists whose time is counted, from the oldest six hours, in the order of VENs.
 INSERT INTO picked
 SELECT l.ven_id, l.ts
 FROM rollup_state s
@@ -70,14 +70,16 @@ ORDER BY l.ven_id, l.ts
 LIMIT $1
 
 -- name: forget_lists
+-- Deletes the notes of the picked lists.
 DELETE FROM late_lists l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.ts
 
 -- name: delete_loads
+-- Deletes the rows of the stretches; `count_loads` writes them again.
 DELETE FROM load_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
 -- name: count_loads
--- What is noted as late is left to be redone.
+-- Lists that are still noted as late are left for a later redo.
 WITH lists AS (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last
     FROM stretches u
@@ -87,18 +89,19 @@ WITH lists AS (
 ), {pieces}
 
 -- name: reopen_lists
--- $1: the watermark of loads: of VENs whose stretch reaches it
+-- $1: the watermark of loads. Writes the open lists of VENs whose stretch reaches it.
 INSERT INTO loads_open
 SELECT t.ven_id, max(t.ts), max(t.ts + h.hold)
 FROM ven_telemetry t
 JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz) AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
+WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz)
+  AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
   AND t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 GROUP BY t.ven_id
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 
 -- name: recount_loads
--- $1, $2: from, to, both at five minutes. What is noted as late is left to be redone.
+-- $1, $2: from, to, both at five minutes. Lists that are noted as late are left for a redo.
 WITH lists AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until, $1::timestamptz AS first, $2::timestamptz AS last
     FROM ven_telemetry t

@@ -17,12 +17,12 @@ from shared.errors import StartupError
 
 
 def main() -> int:
-    """Rebuild what the command line names; 0, 1 when it cannot, 2 for wrong usage or settings."""
+    """Rebuild the range that the command line names; exit code 0, 1 if that fails, 2 for wrong usage or settings."""
     parser = argparse.ArgumentParser(
         prog="ecs-backend rollup",
         description="Recompute rollups from raw rows, as far as raw rows reach. May run beside live ingest.",
     )
-    parser.add_argument("--rebuild", action="store_true", required=True, help="really do it")
+    parser.add_argument("--rebuild", action="store_true", required=True, help="required: confirms it")
     parser.add_argument("--from", dest="start", type=_moment, help="ISO 8601 (default: where raw rows begin)")
     parser.add_argument("--to", dest="end", type=_moment, help="ISO 8601 (default: where rollups end)")
     options = parser.parse_args()
@@ -59,7 +59,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time") from exc
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from exc
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

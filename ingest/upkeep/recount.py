@@ -1,4 +1,4 @@
-"""VENs and the network of closed time counted again from raw rows; loads.py does the same of loads."""
+"""Counts the VENs and the network of closed time again, from raw rows; loads.py does the same for loads."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,8 @@ SQL = load_blocks(Path(__file__).with_name("recount.sql"), FRAGMENTS)
 
 
 def aligned(start: datetime, end: datetime, watermark: datetime) -> tuple[datetime, datetime]:
-    """[start, end) widened to whole buckets of every tier, as far as `watermark` lets: what is open stays as it is."""
+    """[start, end) widened to whole buckets of every tier, but not beyond the last whole five minutes before
+    `watermark`: open buckets stay as they are."""
     widened = floor(end + WIDEST.width - timedelta(microseconds=1), WIDEST.width)
     return floor(start, WIDEST.width), min(widened, floor(watermark, FIVE_MINUTES))
 

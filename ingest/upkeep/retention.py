@@ -1,4 +1,4 @@
-"""What has outlived its retention goes: raw days, rollup months, network rollups, dead letters."""
+"""Drops what has outlived its retention: raw days, rollup months, network rollups, dead letters."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,18 +17,18 @@ log = get_logger(__name__)
 
 SQL = load_blocks(Path(__file__).with_name("retention.sql"), FRAGMENTS)
 _MOVE_BOUND = {bound: compose(SQL["move_bound"], {"bound": bound.column}) for bound in tiers.BOUNDS}
-# By the network's tables, which have no partitions.
+# For the network's tables, which have no partitions.
 _DELETE_BEFORE = {
     table: compose(SQL["delete_before"], {"table": table})
     for table in (tier.table("network") for tier in tiers.of("network"))
 }
 
-# Firmware gone wrong may send nothing but dead letters, thousands a second, and good messages need the disk too.
+# Faulty firmware may send thousands of dead letters a second, and good messages need the disk too.
 DEAD_LETTERS_BYTES = 1024**3
 
 
 async def drop_expired(connection: Connection, now: datetime, settings: Retention) -> None:
-    """Drop everything that is older at `now` than the settings keep it."""
+    """Drop everything that is older at `now` than the settings allow."""
     await drop_raw_days(connection, now - timedelta(days=settings.raw_retention_days))
     for bound in tiers.BOUNDS:
         await _drop_tiers(connection, bound, now - timedelta(days=getattr(settings, bound.setting)))
@@ -38,7 +38,7 @@ async def drop_expired(connection: Connection, now: datetime, settings: Retentio
 
 
 async def _drop_tiers(connection: Connection, bound: Bound, until: datetime) -> None:
-    """Move a bound, then drop what its tiers have before it: whoever reads meanwhile reads what was there."""
+    """Move a bound, then drop the rows of its tiers before it: the api reads no tier before its bound."""
     begins: datetime = await connection.fetchval(_MOVE_BOUND[bound], until)
     for table in tiers.kept_from(bound):
         if table in _DELETE_BEFORE:
@@ -54,8 +54,8 @@ def _say_deleted(what: str, done: str, before: datetime) -> None:
 
 
 async def trim_dead_letters(connection: Connection, limit: int = DEAD_LETTERS_BYTES) -> int:
-    """Keep the dead letters seen last, up to `limit` bytes of them; returns how many went."""
-    # The file does not shrink, so this alone does not tell; but it is cheap, and below it there is nothing to do.
+    """Keep the dead letters seen last, up to `limit` bytes of them; returns how many were deleted."""
+    # A cheap early exit. The file does not shrink, so a large one proves nothing; but a small one has nothing to trim.
     if await connection.fetchval(SQL["dead_letters_bytes"]) <= limit:
         return 0
     dropped = int((await connection.execute(SQL["trim_dead_letters"], limit)).split()[-1])
@@ -65,15 +65,16 @@ async def trim_dead_letters(connection: Connection, limit: int = DEAD_LETTERS_BY
 
 
 async def reuse_dead_letters(connection: Connection) -> None:
-    """Make the room of dropped dead letters usable at once."""
+    """Make the space of deleted dead letters usable at once."""
     await connection.execute(SQL["vacuum_dead_letters"])
 
 
 async def drop_raw_days(connection: Connection, until: datetime) -> None:
     """Drop the raw partitions of days that ended by `until` and are counted.
 
-    First writers stop taking rows that old, then what came late is counted, and only then the days go. Raw rows of a
-    hold before `raw_from` stay, so that what is counted again from there on has what its VENs said before.
+    In this order: writers stop taking rows from before `raw_from`; late readings and lists from before it are counted;
+    the days are dropped. Raw rows of one hold before `raw_from` stay: a recount from there on needs each VEN's reading
+    before it.
     """
     ends = await connection.fetchval(SQL["expired_days"], until)
     if ends is not None:
@@ -91,7 +92,7 @@ async def _drop_partitions(connection: Connection, table: str, until: datetime) 
         if row["half_detached"]:
             await connection.execute(row["finalize"])
         else:
-            # Marks the table as ours to drop, should this be cut short between the two.
+            # Marks the table as ours: if the process ends before the table is dropped, a later run drops it.
             await connection.execute(row["comment"])
             await connection.execute(row["detach"])
         await connection.execute(row["drop"])

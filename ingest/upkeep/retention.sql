@@ -1,8 +1,9 @@
--- What is dropped, and when. Partition bounds are read back from the catalog's own words.
+-- What is dropped, and when. The bounds of a partition are read from its definition in the catalog (pg_get_expr).
 
 -- name: expired_days
--- $1: raw rows before this have outlived RAW_RETENTION_DAYS -> the latest end of a day that may go: wholly older, and
--- counted, also a hold after it; null: none, or older history is still counted from raw rows
+-- $1: raw rows before this have outlived RAW_RETENTION_DAYS -> the end of the last day that may be dropped: it ended
+-- by $1, and everything until a hold after it is counted; null: there is none, or older history is still being counted
+-- from raw rows
 SELECT max(days.ends)
 FROM (
     SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz AS ends
@@ -14,7 +15,8 @@ WHERE days.ends <= $1
   AND s.history_from = '-infinity' AND s.loads_history_from = '-infinity'
 
 -- name: move_raw_from
--- $1: raw rows before this go; a hold later -> from where on they are taken. The lock is that of make_raw_day.
+-- $1: raw rows before this are dropped -> raw_from, a hold later: rows before it are no longer taken. The lock is that
+-- of make_raw_day.
 WITH locked AS (SELECT pg_advisory_xact_lock(1701016949) IS NULL AS got)
 UPDATE rollup_state
 SET raw_from = greatest(raw_from, $1::timestamptz + (SELECT max(hold) FROM holds))
@@ -22,23 +24,24 @@ FROM locked
 RETURNING raw_from
 
 -- name: late_before
--- $1 -> whether a reading or a list from before it waits to be counted
+-- $1 -> whether a late reading or list from before then waits to be counted
 SELECT EXISTS (SELECT 1 FROM late_readings WHERE ts < $1) OR EXISTS (SELECT 1 FROM late_lists WHERE ts < $1)
 
 -- name: move_bound
--- {bound}: a column of rollup_state. $1: rows of its tiers before this have outlived their retention -> where they begin
--- now: at a bucket of the widest tier, so that nothing goes that a wider tier has not taken in.
+-- {bound}: a column of rollup_state. $1: rows of its tiers before this have outlived their retention -> where its tiers
+-- begin now: at a bucket of the widest tier, so that no row is dropped before the wider tiers hold its sums.
 UPDATE rollup_state
 SET {bound} = greatest({bound}, date_bin({widest}, least($1::timestamptz, watermark, loads_watermark),
                                          '1970-01-01 00:00:00+00'))
 RETURNING {bound}
 
 -- name: delete_before
--- {table}: of the network, which has no partitions. $1: where it begins
+-- {table}: a table of the network, which has no partitions. $1: where it begins now
 DELETE FROM {table} WHERE bucket < $1
 
 -- name: expired_partitions
--- $1 text: a partitioned table; $2: what ends by then has expired -> the statements that drop each, in order
+-- $1 text: a partitioned table; $2: partitions that end by then have expired -> for each, the oldest first, the
+-- statements that drop it
 SELECT c.relname AS partition, i.inhdetachpending AS half_detached,
        format('COMMENT ON TABLE %I IS ''expired''', c.relname) AS comment,
        format('ALTER TABLE %s DETACH PARTITION %I CONCURRENTLY', i.inhparent::regclass, c.relname) AS detach,
@@ -50,7 +53,7 @@ WHERE i.inhparent = $1::text::regclass
 ORDER BY c.relname
 
 -- name: detached_partitions
--- $1 text: a partitioned table -> former partitions that were detached to be dropped: the drop was cut short
+-- $1 text: a partitioned table -> its partitions that were detached but not dropped, because the drop was interrupted
 SELECT c.relname AS partition, format('DROP TABLE %I', c.relname) AS drop
 FROM pg_class c
 WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = $1::text::regclass)
@@ -62,11 +65,11 @@ WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WH
 DELETE FROM dead_letters WHERE received_at < $1
 
 -- name: dead_letters_bytes
--- -> what dead letters take of the disk, indexes included
+-- -> how many bytes of the disk dead letters take, indexes included
 SELECT pg_total_relation_size('dead_letters')
 
 -- name: trim_dead_letters
--- $1 bigint: bytes of the dead letters that stay, the last seen first; 512 are for what else a row takes
+-- $1 bigint: so many bytes of dead letters stay, those seen last. 512 bytes are added for the rest of a row.
 DELETE FROM dead_letters AS d
 USING (
     SELECT id, sum(octet_length(payload) + octet_length(topic) + octet_length(error) + 512)
@@ -76,5 +79,5 @@ USING (
 WHERE newest.id = d.id AND newest.bytes > $1
 
 -- name: vacuum_dead_letters
--- Makes the room of dropped rows usable at once; the table's file hardly shrinks.
+-- Makes the space of deleted rows usable at once; the table's file hardly shrinks.
 VACUUM dead_letters

@@ -1,6 +1,6 @@
-"""What is done alike to the tables of every tier in shared/tiers.py.
+"""Statements that are the same for the tables of every tier in shared/tiers.py.
 
-The narrowest tiers are counted from readings (tick, loads, late, recount). A wider one is summed from its source, in
+The narrowest tiers are counted from readings (tick, loads, late, recount). A wider tier is summed from its source, in
 the same transaction.
 """
 
@@ -29,7 +29,7 @@ def _statement(block: str, kind: Kind, tier: Tier) -> str:
 
 
 def _wider(kind: Kind) -> list[Tier]:
-    """The tiers that are summed from others, the narrowest first, as the next may be made of it."""
+    """The tiers that are summed from others; the narrowest first, because the next one may be summed from it."""
     return [tier for tier in tiers.of(kind) if tier.source is not None]
 
 
@@ -55,7 +55,7 @@ async def make_months(connection: Connection, start: datetime, end: datetime) ->
 
 
 async def sum_up(connection: Connection, start: datetime, end: datetime, *kinds: Kind) -> None:
-    """Write the rows of wider tiers that end in (start, end], which was just counted."""
+    """Write the rows of wider tiers whose buckets end in (start, end]; [start, end) was just counted."""
     for kind in kinds:
         for tier, statement in _SUM_UP[kind]:
             first, last = floor(start, tier.width), floor(end, tier.width)
@@ -78,7 +78,7 @@ async def redo_wider(connection: Connection, kind: Kind, watermark: datetime) ->
 
 
 async def add_difference(connection: Connection, watermark: datetime) -> None:
-    """Add what a redo changed to the network's rows: of minutes also to the one that the watermark lies in."""
+    """Add what a redo changed to the network's rows; for minutes also to the one that the watermark lies in."""
     for tier, statement in _ADD_DIFFERENCE:
         until = watermark if tier.width == MINUTE else floor(watermark, tier.width)
         await connection.execute(statement, until)

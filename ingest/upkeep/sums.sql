@@ -1,12 +1,12 @@
--- What is done alike to tables of sums. {table}: one of them; {ids}: whose rows it has; {sums}: what a row of its kind
--- holds; {width}: of its tier; {source}: the table of the narrower tier that it is made from.
+-- Statements that are the same for each table of sums. {table}: its name; {ids}: the columns of its ids; {sums}: the
+-- sums that its rows hold; {width}: of its tier; {source}: the table of the narrower tier that it is summed from.
 
 -- name: make_month
--- $1: a time in the month: partitions of every tier
+-- $1: a time in the month. Makes the partitions of every tier.
 SELECT make_rollup_month($1)
 
 -- name: start
--- Fragment.
+-- Fragment. The start of the tier's bucket that a row of the source lies in.
 date_bin({width}, bucket, '1970-01-01 00:00:00+00')
 
 -- name: sum_up
@@ -19,12 +19,12 @@ SELECT {ids} {start}, {sums} FROM {source} WHERE bucket >= $1 AND bucket < $2 GR
 DELETE FROM {table} WHERE bucket >= $1 AND bucket < $2
 
 -- name: delete_stretches
--- Buckets that stretches touch
+-- Deletes the buckets that stretches touch.
 DELETE FROM {table} r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket > u.first - {width} AND r.bucket < u.last
 
 -- name: sum_up_stretches
--- $1: the watermark: buckets that stretches touch, and that were over by then
+-- $1: the watermark. Sums up the buckets that stretches touch and that ended by then.
 WITH keys AS (
     SELECT DISTINCT ven_id, generate_series(date_bin({width}, first, '1970-01-01 00:00:00+00'),
                                             last - interval '1 microsecond', {width}) AS starts
@@ -38,7 +38,8 @@ WHERE bucket >= starts AND bucket < starts + {width} AND starts + {width} <= $1:
 GROUP BY {ids} starts
 
 -- name: add_difference
--- $1: the watermark, or the end of its last whole bucket. Of the network: whole numbers leave nothing behind.
+-- $1: the watermark, or the end of the tier's last whole bucket before it. Adds what a redo changed to the network's
+-- rows. Sums are whole numbers, so adding a difference is exact.
 INSERT INTO {table} AS n
 SELECT date_bin({width}, minute, '1970-01-01 00:00:00+00'), sum(sign * used_uwh), sum(sign * shed_uwh),
        sum(sign * requested_uwh), sum(sign * covered_us), sum(sign * event_us), max(event_id) FILTER (WHERE after)

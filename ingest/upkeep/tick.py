@@ -1,6 +1,6 @@
-"""The watermark moves: readings of [watermark, next) are counted into the sums that are open, or leapt over in bulk.
+"""Moves the watermark: a tick adds the readings of up to a minute to the open sums, a leap counts more in bulk.
 
-What a tick adds and the watermark that says so commit together or not at all. docs/architecture.md, "Rollups".
+The sums and the new watermark are committed together. docs/architecture.md, "Rollups", says why.
 """
 
 import time
@@ -33,14 +33,15 @@ class NotMigratedError(EcsError):
 
 
 class Counted(NamedTuple):
-    """What one step of the watermark took in."""
+    """What one step of the watermark counted: how many readings, and where the watermark is now."""
 
     readings: int
     watermark: datetime
 
 
 class Pace:
-    """How long a step in bulk may be: longer while that is quick, so that nobody waits long for the lock."""
+    """How long a step in bulk may be: longer after a quick one, shorter after a slow one, because others wait for the
+    lock meanwhile."""
 
     def __init__(self) -> None:
         self.step = FIVE_MINUTES
@@ -58,13 +59,13 @@ class Pace:
 
 
 class Counter:
-    """Moves the watermark of VENs and the network. Remembers how long a leap may be, and nothing of the data."""
+    """Moves the watermark of VENs and the network. Remembers only how long a leap may be."""
 
     def __init__(self) -> None:
         self._pace = Pace()
 
     async def advance(self, connection: Connection, until: datetime) -> int:
-        """Count everything before `until`, in steps of a transaction each; returns how many readings that were."""
+        """Count everything before `until`, each step in a transaction; returns how many readings were counted."""
         await close(connection, until)
         await begin(connection, until)
         readings = 0
@@ -73,7 +74,7 @@ class Counter:
         return readings
 
     async def step(self, connection: Connection, until: datetime) -> Counted | None:
-        """Count one stretch more; None when everything before `until`, which is closed, is counted."""
+        """Count one more stretch; None once everything before `until` is counted. `close` must have closed `until`."""
         async with alone(connection, COUNTING):
             start = (await read_state(connection))["watermark"]
             if start >= until:
@@ -94,20 +95,20 @@ async def read_state(connection: Connection) -> dict[str, datetime]:
 
 
 async def close(connection: Connection, until: datetime) -> None:
-    """From now on writers note as late what they store before `until`; returns when every writer that may not have
-    known has ended, so that its rows can be seen. Waits even if `until` is closed already: whoever closed it may
-    have died before it waited."""
+    """From now on, writers note as late what they store before `until`. Returns when every writer that may not have
+    known this has ended, so that its rows are visible. Waits even if `until` was closed before: the process that
+    closed it may have died before it waited."""
     await connection.execute(SQL["move_closing"], until)
     await wait_for_writers(connection)
 
 
 async def begin(connection: Connection, until: datetime) -> None:
-    """Of a database that nothing was counted in: begin at its first reading, or at `until`."""
+    """If nothing has been counted yet, begin at the first reading, or at `until` if that is earlier."""
     await connection.execute(SQL["begin"], until)
 
 
 async def _tick(connection: Connection, start: datetime, end: datetime) -> Counted:
-    """Count [start, end), which lies within one minute; closes the five minutes and wider buckets that end there."""
+    """Count [start, end), which lies within one minute; write the rows of wider buckets that end at `end`."""
     await connection.execute(SQL["forget_seen_notes"], start, end)
     row = await connection.fetchrow(SQL["tick"], start, end)
     assert row is not None  # noqa: S101 a count always has a row

@@ -1,16 +1,18 @@
--- The leader counts: energies and covered times of [watermark, next watermark) are added to what is open. A tick, a
--- leap and what moves the watermark are one transaction; docs/architecture.md, "Rollups", says why.
+-- Counting: energies and covered times of [watermark, next watermark) are added to the open sums. A tick or a leap is
+-- one transaction with the move of the watermark; docs/architecture.md, "Rollups", says why.
 
 -- name: state
+-- -> rollup_state; begun: whether counting has begun
 SELECT closing, watermark, loads_watermark, raw_from, history_from, loads_history_from, isfinite(watermark) AS begun
 FROM rollup_state
 
 -- name: move_closing
--- $1: from now on writers note as late what they store before this
+-- $1: from now on, writers note as late what they store before this
 UPDATE rollup_state SET closing = $1 WHERE closing < $1
 
 -- name: begin
--- $1: counting begins with the bucket of the widest tier that this lies in, or the first reading, whichever is earlier
+-- $1: a time. Counting begins with the bucket of the widest tier that this or the first reading lies in, whichever is
+-- earlier.
 UPDATE rollup_state
 SET watermark = begins.at, loads_watermark = begins.at
 FROM (
@@ -27,12 +29,13 @@ SET watermark = $2, first_at = least(first_at, $3::timestamptz)
 WHERE watermark = $1
 
 -- name: forget_seen_notes
--- $1, $2: from, to. A reading that came late, but before the tick that counts its time, is counted by that tick.
+-- $1, $2: from, to. A reading that was noted as late, but came before the tick that counts its time, is counted by that
+-- tick.
 DELETE FROM late_readings WHERE ts >= $1 AND ts < $2
 
 -- name: tick
--- $1, $2: from, to, within one minute -> readings counted, the first of them. `seen` is read before it is sorted: in the
--- order of its key the planner would walk a whole index.
+-- $1, $2: from, to, within one minute -> how many readings were counted, and the time of the first. `seen` is read
+-- before it is sorted (MATERIALIZED): otherwise the planner would walk a whole index in the order of its key.
 WITH seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
            t.event_id, t.ts + h.hold AS until
@@ -57,8 +60,9 @@ WITH seen AS MATERIALIZED (
     ) AS spoken
     GROUP BY ven_id
 ), carried AS MATERIALIZED (
-    -- What the last reading before $1 says until its VEN's next: from `a` to `b` since $1, from `open_a` to `b` since its
-    -- row was written. Sums of earlier five minutes are none of these.
+    -- What the last reading before $1 says until its VEN's next, in us after its own time: from `a` to `b` since $1,
+    -- from `open_a` to `b` since its row was written, the present five minutes only. `same`: the sums in its row are of
+    -- the present five minutes, so they are added to.
     SELECT o.ven_id, o.first_ts IS NOT NULL AS reported, o.used_kw, o.shed_kw, o.requested_kw,
            o.bucket = {five_minutes} AS same,
            us_between(o.ts, least(greatest(o.upto, {five_minutes}), ends)) AS open_a,
@@ -112,7 +116,7 @@ WITH seen AS MATERIALIZED (
 SELECT count(*) AS readings, min(ts) AS first FROM seen
 
 -- name: close_vens
--- $1, $2: five minutes that are over
+-- $1, $2: from, to, of five minutes that are over. Writes the rows of VENs and of the network.
 WITH vens AS (
     INSERT INTO ven_power_5m
     SELECT ven_id, $1,
@@ -138,11 +142,12 @@ INSERT INTO network_power_5m
 SELECT $1, {sums} FROM vens HAVING count(*) > 0
 
 -- name: forget_silent
--- $1: the watermark, at the end of five minutes: what spoke no longer then has nothing more to say
+-- $1: the watermark, at the end of five minutes. Deletes the rows of readings that no longer speak: their sums are in
+-- the tiers.
 DELETE FROM ven_open WHERE until <= $1
 
 -- name: leap
--- $1, $2: from, to, both at five minutes, more than one minute apart -> readings counted, the first of them
+-- $1, $2: from, to, both at five minutes -> how many readings were counted, and the time of the first
 WITH {bulk_rows}
 ), carried_and_seen AS (
     SELECT ven_id, ts, used_kw, shed_kw, requested_kw, NULL::text AS event_id, until

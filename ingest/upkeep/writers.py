@@ -1,4 +1,4 @@
-"""Waiting for those who write readings just now."""
+"""Waits for the transactions that are writing readings."""
 
 import asyncio
 from pathlib import Path
@@ -15,10 +15,10 @@ _SAY_AFTER_SECONDS = 10.0
 
 
 async def wait_for_writers(connection: Connection) -> None:
-    """Wait until every transaction that holds a writer's lock on ven_telemetry now has ended, prepared ones too.
+    """Wait until every transaction that now holds a writer's lock on ven_telemetry has ended, prepared ones too.
 
-    Writers take that lock before they read `closing` and `raw_from`: whoever takes it later reads what was committed
-    before this was called. Transactions that write elsewhere are not waited for.
+    Writers take that lock before they read `closing` and `raw_from`, so a writer that takes it later reads what was
+    committed before this call. Transactions that write only other tables are not waited for.
     """
     waiting = {row["transaction"] for row in await connection.fetch(SQL["writers"])}
     waited = 0.0

@@ -1,7 +1,7 @@
--- Who writes readings just now.
+-- Which transactions are writing readings.
 
 -- name: writers
--- -> the transactions that hold a writer's lock on ven_telemetry, and who that is
+-- -> the transactions that hold a writer's lock on ven_telemetry, and whose each is
 SELECT DISTINCT l.virtualtransaction AS transaction,
        CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || l.virtualtransaction
             ELSE coalesce(nullif(a.application_name, ''), 'a session') || ' (process ' || l.pid || ')' END AS who

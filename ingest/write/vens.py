@@ -12,9 +12,9 @@ from shared.db import Connection
 # When each message was sent, in µs by our clock; None: unknown, or it repeats an earlier message.
 Spoken = Mapping[Message, int | None]
 
-# Messages of one VEN that arrive at several processes can overtake each other by at most so much; by more if one of
-# the processes was away, and the broker held what was meant for it. Not by more than a restart takes: a last will has
-# the time of its VEN's connection.
+# How far messages of one VEN can overtake each other if several processes receive them: _OVERTAKING_US, or _HELD_US if
+# a process was away and the broker held its messages. _HELD_US is no longer than a restart takes, because the time in a
+# last will is when its VEN connected: a will is not ordered by it.
 _OVERTAKING_US = 1_000_000
 _HELD_US = 30_000_000
 
@@ -93,11 +93,12 @@ def signs_of(
 
 
 def said_at(message: Message, shared: bool) -> int | None:
-    """When a message was sent, in µs by our clock; None: unknown. Usually this is its arrival; but its own timestamp
+    """When a message was sent, in µs by our clock; None: unknown. Usually this is its arrival. It is its own timestamp
 
     - if it is retained, or a load snapshot that the broker delivers again (it may have been stored before);
-    - if `shared`, and the timestamp is hardly older than the arrival: messages of a VEN come by several processes, and
-      may overtake each other, so the timestamps show better which was sent first.
+    - if `shared`, and the timestamp is at most 1 s older than the arrival (30 s if the broker may have held the
+      message): messages of a VEN come by several processes and may overtake each other, so their timestamps show better
+      which was sent first.
     """
     content, received_at = message.content, message.received_at
     ts = content.ts if isinstance(content, Report) else None

@@ -34,7 +34,7 @@ _NOTES = "INSERT INTO {} (ven_id, ts) SELECT ven_id, ts FROM ven_telemetry"
 
 
 class Case(NamedTuple):
-    """A backlog: so many VENs, for so many hours, at a reading every so many seconds."""
+    """A backlog: how many VENs, of how many hours, with a reading every how many seconds."""
 
     name: str
     vens: int
@@ -50,7 +50,7 @@ CASES = (
 
 
 async def measure(server: EmbeddedPostgres, case: Case) -> tuple[int, float, float]:
-    """How many readings, and the seconds to count them for VENs and the network, and for loads."""
+    """Returns how many readings there are, and the seconds to count them for VENs and the network, and for loads."""
     with new_database(server.settings()) as db:
         migrate(db)
         connection = await leader_connection(db)

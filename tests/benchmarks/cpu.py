@@ -1,4 +1,4 @@
-"""CPU time that processes have used."""
+"""How much CPU time processes have used."""
 
 import psutil
 import psycopg

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 WINDOW = 4000
 _CHUNK = 32
-# As many digits in every message, so that the time goes into a place kept free for it.
+# Every time has the same number of digits, so that it fits into the place kept free for it.
 _TS = b"1000000000000"
 _PUBACK_BYTES = 4
 
@@ -32,12 +32,14 @@ def main() -> None:
     parser.add_argument("--vens", type=int, default=5000)
     parser.add_argument("--loads", type=int, default=8)
     parser.add_argument("--rate", type=float, default=0.0, help="messages/s; 0: as fast as it goes")
-    parser.add_argument("--dead", type=float, default=0.0, help="part of the messages that cannot be stored")
-    parser.add_argument("--duplicates", type=float, default=0.0, help="part of the messages sent twice")
-    parser.add_argument("--late", type=float, default=0.0, help="s that times lie in the past")
     parser.add_argument(
-        "--late-part", type=float, default=1.0, help="of how many VENs; the others are on time"
+        "--dead", type=float, default=0.0, help="share of messages that cannot be stored, 0 to 1"
     )
+    parser.add_argument("--duplicates", type=float, default=0.0, help="share of messages sent twice, 0 to 1")
+    parser.add_argument(
+        "--late", type=float, default=0.0, help="how many s the messages' times lie in the past"
+    )
+    parser.add_argument("--late-part", type=float, default=1.0, help="share of VENs that are late, 0 to 1")
     parser.add_argument("--prefix", default="bench")
     options = parser.parse_args()
     random.seed(1)
@@ -99,7 +101,7 @@ def _connect(sock: socket.socket, name: str) -> None:
 
 
 def _packets(templates: list[Template], options: argparse.Namespace) -> Iterator[bytes]:
-    """The packets, endlessly; the times in them are those at which they are asked for."""
+    """The packets, without end; the time in each is when it is asked for."""
     dead_every = round(1 / options.dead) if options.dead else 0
     again_every = round(1 / options.duplicates) if options.duplicates else 0
     head, before, after = templates[0]
@@ -109,7 +111,7 @@ def _packets(templates: list[Template], options: argparse.Namespace) -> Iterator
         if not again_every or n % again_every or not n:
             head, before, after = templates[n % len(templates)]
             late = options.late if n % len(templates) < late_vens else 0.0
-            # The time that stands in the template is in 2001: older than anything that is stored.
+            # The time in the template is in 2001: older than anything that is stored.
             ts = _TS if dead_every and n % dead_every == 0 else b"%013d" % ((time.time() - late) * 1000)
         yield b"".join((head, (n % 65535 + 1).to_bytes(2, "big"), before, ts, after))
 

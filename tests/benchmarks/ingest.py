@@ -1,8 +1,8 @@
 """`make bench-ingest`: messages/s from first publish to last commit, beside psql's \\copy of the same rows.
 
 Everything runs on this machine: the generator, mosquitto, PostgreSQL with stock durability (fsync and
-synchronous_commit on), ingest. Each scenario has a fresh database, in a server that has settled in. Figures of
-one run belong together; the machine's noise makes those of two runs hard to compare.
+synchronous_commit on), ingest. Each scenario has a fresh database, in a warm server. Compare figures of one run only:
+the machine's noise makes those of two runs differ.
 """
 
 import argparse
@@ -50,7 +50,7 @@ from tests.torture.world import sum_of_outcomes
 
 _LOADS = 8
 _RAW_TABLES = ("ven_telemetry", "ven_load_samples")
-# WAL segments are kept and used again, as in a server that has worked for some time.
+# WAL segments are kept and reused, as in a server that has worked for some time.
 _SERVER_OPTIONS = {"min_wal_size": "2GB"}
 _SETTLING_IN = (
     "CREATE TABLE filler (t text)",
@@ -137,8 +137,8 @@ def run(scenario: Scenario, count: int, *, copy: bool, profile: bool) -> Result:
         broker = stack.enter_context(running(EmbeddedBroker(directory / "mq", free_port())))
         db = stack.enter_context(new_database(server.settings()))
         migrate(db)
-        # A new server makes its WAL segments and first touches its memory while it is measured, and \copy,
-        # which comes second, would be spared that.
+        # A new server would make its WAL segments and touch its memory for the first time while ingest is measured;
+        # \copy, which comes second, would not pay for that.
         _psql(server, db, *_SETTLING_IN)
         if not scenario.rollups:
             stack.enter_context(_no_leader(db))
@@ -183,7 +183,7 @@ def _no_leader(db: Database) -> Iterator[None]:
 
 
 def _count_counted(db: Database) -> int:
-    """1 once the leader has begun: what comes from then on may be late."""
+    """1 once the leader has begun to count: readings that come from then on may be late."""
     with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
         row = connection.execute("SELECT count(*) FROM rollup_state WHERE isfinite(watermark)").fetchone()
         return row[0] if row else 0
@@ -215,7 +215,7 @@ def _count(db: Database, table: str) -> int:
 
 
 async def _count_rest(db: Database) -> float:
-    """CPU seconds of PostgreSQL to count what is not counted yet: late readings, and loads when their time is over."""
+    """Count the rest: late readings, and loads whose time is over. Returns PostgreSQL's CPU seconds for that."""
     connection = await leader_connection(db)
     pid: int = await connection.fetchval("SELECT pg_backend_pid()")
     await count_all(connection, datetime.now(UTC) + timedelta(minutes=15))
@@ -253,7 +253,7 @@ def _psql(server: EmbeddedPostgres, db: Database, *commands: str) -> None:
 
 
 def show(results: list[Result]) -> None:
-    """Print one table; of scenarios that ran more than once, the medians."""
+    """Print one table, with medians for scenarios that ran more than once."""
     by_name: dict[str, list[Result]] = {}
     for result in results:
         by_name.setdefault(result.name, []).append(result)
@@ -290,10 +290,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument(
-        "--rate", type=int, default=1000, help="messages/s beside which latency is measured; 0: not"
+        "--rate", type=int, default=1000, help="messages/s while latency is measured; 0: do not measure it"
     )
     parser.add_argument("--only", type=int, nargs="*", metavar="N", help="run just these scenarios, from 0")
-    parser.add_argument("--repeat", type=int, default=1, help="times over, in turn; then medians")
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="how often, all scenarios in turn; shows medians"
+    )
     parser.add_argument("--profile", action="store_true", help="say where the time goes (perf, py-spy)")
     options = parser.parse_args()
     logs.configure(Log(level="warning"), "bench")

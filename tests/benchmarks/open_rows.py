@@ -1,7 +1,7 @@
 """Whether `ven_open` grows: a fleet reports for an hour, and each tick of the leader updates a row of every VEN.
 
-Readings go straight into the raw table, dated two seconds ahead, so that no tick has counted their time: the machine
-is left to the leader and to autovacuum, as they are in a real ingest.
+Readings go straight into the raw table, so that only the leader and autovacuum use the machine. They are dated two
+seconds ahead, so that no tick has counted their time yet.
 """
 
 import argparse
@@ -43,7 +43,7 @@ _HEADS = ("minute", "table, MiB", "index, MiB", "dead rows", "vacuums", "updates
 
 
 def soak(db: Database, vens: int, minutes: float) -> Table:
-    """What ven_open is every five minutes."""
+    """Returns a table of the size of ven_open and its updates, a row every five minutes."""
     table = Table(title=f"ven_open while {vens:,} VENs report every {_EVERY_SECONDS} s. {machine()}")
     for head in (*_HEADS, "counting, us a reading"):
         table.add_column(head, justify="right")

@@ -30,7 +30,7 @@ from tests.support.leader import count
 
 _SQL = load_blocks(Path(__file__).with_suffix(".sql"))
 _EVERY_SECONDS = 5
-# Until the network's figures are those of the whole fleet.
+# After so many s, the network's figures are those of the whole fleet.
 _WARM_SECONDS = 60
 _SETTLED_SECONDS = 2
 _DAY = timedelta(hours=25)
@@ -38,7 +38,7 @@ _VEN, _LOADS = "bench-00007", 8
 
 
 class Transfer(NamedTuple):
-    """What one answer weighed on the line, and how much it was, in bytes."""
+    """One answer: its bytes on the line (`sent`), and its bytes when decompressed (`size`)."""
 
     path: str
     sent: int
@@ -46,7 +46,7 @@ class Transfer(NamedTuple):
 
 
 async def fill(settings: Database, vens: int) -> None:
-    """The day before, counted as the leader counts it."""
+    """Store the readings of the day before, and count them as the leader does."""
     connection = await db.connect(
         settings, application="fill", server_settings={"timezone": "UTC", "jit": "off", **COUNTING_PLANNER}
     )
@@ -62,7 +62,7 @@ async def fill(settings: Database, vens: int) -> None:
 
 
 def transfers(browser: Browser) -> list[Transfer]:
-    """The answers since the last time."""
+    """The answers since the last call."""
     paths: dict[str, str] = {}
     sizes: Counter[str] = Counter()
     found = []
@@ -100,7 +100,7 @@ def look(browser: Browser, url: str, minutes: float) -> None:
         "return Math.max(...performance.getEntriesByType('resource').map((each) => each.responseEnd))"
     )
     first = transfers(browser)
-    # The page has begun when its first figures are drawn; what moves after that is an update.
+    # The page is complete when its first figures are drawn; what moves after that moves with an update.
     time.sleep(_SETTLED_SECONDS)
     browser.run(shift)
     heaps, later, until = [heap_mb(browser)], list[Transfer](), time.monotonic() + minutes * 60
@@ -136,7 +136,7 @@ def look(browser: Browser, url: str, minutes: float) -> None:
 
 
 def run(vens: int, minutes: float) -> None:
-    """The whole of it."""
+    """Start everything, look at the page, print."""
     with ExitStack() as stack:
         system = under_load.start(stack, lambda settings: asyncio.run(fill(settings, vens)))
         browser = stack.enter_context(browsing())

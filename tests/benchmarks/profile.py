@@ -1,6 +1,6 @@
 """Where the time goes while a scenario runs: of the whole machine with Linux's perf, of ingest's Python with py-spy.
 
-Neither is among the requirements (Debian's linux-perf; pip install py-spy): what is not on PATH is left out.
+Neither is among the requirements (Debian's linux-perf; pip install py-spy): a profiler that is not on PATH is left out.
 Both slow down what they watch.
 """
 

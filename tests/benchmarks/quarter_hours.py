@@ -1,4 +1,4 @@
-"""What counting costs of a fleet that reports every quarter of an hour: CPU and WAL a day, loads included.
+"""What counting costs for a fleet that reports every quarter of an hour: CPU and WAL a day, loads included.
 
 Readings are spread evenly over the quarter; the leader ticks every ten seconds, with a checkpoint every five minutes.
 """
@@ -33,14 +33,14 @@ WHERE ts >= $1 AND ts < $1 + interval '15 minutes' ORDER BY ts, ven_id
 
 
 async def fill(connection: Connection, start: datetime, vens: int, of_loads: int) -> None:
-    """A reading of each VEN in the quarter that begins at `start`."""
+    """Store a reading of each VEN in the quarter of an hour that begins at `start`."""
     await connection.execute("SELECT make_raw_day($1)", start.replace(hour=0, minute=0))
     await connection.execute(_READINGS, start, vens)
     await connection.execute(_SAMPLES, start, of_loads)
 
 
 async def count_quarter(connection: Connection, start: datetime) -> None:
-    """As the leader does, were it live."""
+    """Count a quarter of an hour as the leader would while it passes."""
     ticks, of_loads, at = tick.Counter(), loads.LoadCounter(), start
     while at < start + _QUARTER:
         at += _TICK
@@ -52,7 +52,7 @@ async def count_quarter(connection: Connection, start: datetime) -> None:
 
 
 async def measure(server: EmbeddedPostgres, vens: int, of_loads: int) -> None:
-    """Two quarters to have every row there, and then one that is measured."""
+    """Count two quarters of an hour, so that every row exists, and measure the third."""
     with new_database(server.settings()) as db:
         migrate(db)
         connection = await leader_connection(db)

@@ -1,4 +1,4 @@
-"""`make bench-read`: what answers cost, in PostgreSQL and through the api, and beside a tenth of the days.
+"""`make bench-read`: what answers cost, in PostgreSQL and through the api, with all days and with a tenth of them.
 
 Rows are generated in SQL: 200 VENs x 8 loads x 10 days at one reading a minute, rolled up by the leader's own code.
 """
@@ -62,7 +62,7 @@ class Fleet:
         self.seconds = time.monotonic() - began
         port = free_port()
         directory = stack.enter_context(temporary_directory())
-        # Generated VENs stay online for as long as the benchmark takes.
+        # Generated VENs stay online while the benchmark runs.
         env = {**as_environment(self.db, Api(port=port)), "VEN_OFFLINE_AFTER": "86400"}
         api = Process(directory, "api", env=env)
         stack.callback(api.kill)
@@ -108,12 +108,12 @@ class Fleet:
 def medians(call: Callable[[], float | None]) -> float:
     """Median of many calls, in ms; the first few only warm up."""
     times = [call() for _ in range(_REPEATS + 5)][5:]
-    assert None not in times, "an answer was no 200"
+    assert None not in times, "an answer was not a 200"
     return median(t for t in times if t is not None) * 1000
 
 
 def questions(days: float) -> dict[str, str]:
-    """The paths asked, by what they are."""
+    """The paths that are asked for, by the names of the questions."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
 
     def since(span: timedelta) -> str:
@@ -136,7 +136,7 @@ def questions(days: float) -> dict[str, str]:
 
 
 async def in_postgres(fleet: Fleet) -> dict[str, float]:
-    """Median ms that each question's statements take, from sending them to having their rows."""
+    """Median ms that each question's statements take, from sending a statement until its rows are there."""
     spent = 0.0
 
     class Timed(Database):
@@ -196,7 +196,7 @@ def show(big: Fleet, small: Fleet, figures: dict[str, tuple[float, float, float,
 
 
 def crowd(server: EmbeddedPostgres, vens: int) -> None:
-    """The stats of a large fleet: a quarter of an hour of readings."""
+    """Print what the stats of a large fleet cost, which has reported for a quarter of an hour."""
     with ExitStack() as stack:
         fleet = Fleet(server, stack, vens, 8, 15 / 1440)
         network = medians(lambda: fleet.get("/api/stats/network"))
@@ -219,12 +219,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vens", type=int, default=200)
     parser.add_argument("--loads", type=int, default=8)
-    parser.add_argument("--days", type=float, default=10, help="of a small fleet; 0: leave out")
+    parser.add_argument(
+        "--days", type=float, default=10, help="days of history of a small fleet; 0: leave out"
+    )
     parser.add_argument(
         "--crowd", type=int, default=10_000, help="VENs for the stats of a large fleet; 0: leave out"
     )
     parser.add_argument(
-        "--minutes", type=float, default=6, help="of polling while a fleet reports; 0: leave out"
+        "--minutes", type=float, default=6, help="minutes of polling while a fleet reports; 0: leave out"
     )
     options = parser.parse_args()
     if options.minutes:

@@ -56,7 +56,7 @@ class System(NamedTuple):
 
 
 def start(stack: ExitStack, fill: Callable[[Database], None] | None = None) -> System:
-    """Start everything, and wait until it answers. `fill` puts into the database what is to be there before."""
+    """Start everything, and wait until it answers. `fill` is called first, to put data into the database."""
     directory = stack.enter_context(temporary_directory())
     server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
     broker = stack.enter_context(running(EmbeddedBroker(directory / "mq", free_port())))
@@ -101,7 +101,7 @@ def poll(system: System, vens: int, minutes: float) -> None:
     times: dict[str, list[float]] = {name: [] for name in QUESTIONS}
     lags: list[float] = []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as generator:
-        # The first minute is of buckets that are not there yet.
+        # In the first minute, the buckets that are asked for are not there yet.
         time.sleep(min(60.0, minutes * 20))
         stored = _metric(system.ingest_port, "ecs_ingest_stored_total")
         counting = leaders_seconds(system.db)
@@ -125,7 +125,7 @@ def poll(system: System, vens: int, minutes: float) -> None:
 
 
 def _print_ingest(system: System, count: int, lags: list[float]) -> None:
-    """What ingest and the leader did meanwhile; a lag that grows would show in its last third."""
+    """Print what ingest and the leader did meanwhile; a growing lag would show in the last third."""
     figures, third = _metrics(system.ingest_port), max(1, len(lags) // 3)
     first, last = sum(lags[:third]) / third, sum(lags[-third:]) / third
     tick = 1000 * figures["ecs_rollup_tick_seconds_sum"] / max(1.0, figures["ecs_rollup_tick_seconds_count"])
@@ -139,7 +139,7 @@ def _print_ingest(system: System, count: int, lags: list[float]) -> None:
 
 
 def _report_a_day(system: System, path: str) -> None:
-    """Give a VEN, late, the day before that its history lacks; returns when all its points are there."""
+    """Publish the last day of a VEN, late, because its history lacks it; returns when all its points are there."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     every = [hour - timedelta(minutes=5) * n for n in range(_DAYS_POINTS + 1)]
     readings = [
@@ -156,7 +156,7 @@ def _points(port: int, path: str) -> int:
 
 
 def front_door(system: System) -> None:
-    """Requests a second of one api process, beside /health in the same run."""
+    """Print the requests a second that one api process answers, and their ratio to /health in the same run."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     span = f"start={hour - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}&end={hour:%Y-%m-%dT%H:%M:%SZ}"
     day = f"/api/vens/{_VEN}/history?granularity=5m&{span}"
@@ -207,7 +207,7 @@ def _size(db: Database, table: str) -> int:
 
 
 def run(vens: int, minutes: float) -> None:
-    """The whole of it."""
+    """Start everything, poll, print."""
     with ExitStack() as stack:
         system = start(stack)
         poll(system, vens, minutes)

@@ -1,4 +1,4 @@
-"""What a year by day costs: rows of 15 minutes of a year, as the leader would have left them, and nothing narrower.
+"""What the history of a year by day costs, from rows of 15 minutes as the leader leaves them and nothing narrower.
 
 Part of `make bench-read`; alone: `python -m tests.benchmarks.year`.
 """
@@ -45,7 +45,7 @@ _FILL = (
 
 
 def fill(db: Database, vens: int, start: datetime, end: datetime) -> None:
-    """The tiers of 15 minutes of [start, end)."""
+    """Fill the tiers of 15 minutes with [start, end)."""
     with psycopg.connect(host=db.host, user=db.user, dbname=db.name, autocommit=True) as connection:
         for statement in _FILL:
             values = {"vens": vens, "start": start, "end": end}
@@ -83,7 +83,7 @@ def _is_up(client: httpx.Client) -> bool:
 
 
 def _ask(client: httpx.Client, path: str, shared: bool) -> float:
-    """ms of one answer with all its points; what is shared for a second is asked for when it is computed again."""
+    """ms of one answer with all its points. If it is shared for a second, wait until it is computed again."""
     if shared:
         time.sleep(1.05)
         client.get("/api/stats/network")
@@ -96,7 +96,7 @@ def _ask(client: httpx.Client, path: str, shared: bool) -> float:
 
 
 def main() -> None:
-    """The measurement alone."""
+    """Start the servers, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vens", type=int, default=200)
     options = parser.parse_args()

@@ -44,8 +44,8 @@ def bodies(now: int) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def payloads(now: int, seed: int, count: int) -> list[bytes]:
-    """`count` payloads for a process of its own, where hypothesis cannot see the outcome: bodies, some
-    good but for a name or two; lone surrogates as escapes and as raw bytes."""
+    """`count` payloads for a separate process, where hypothesis cannot see the outcome: bodies, of which some are good
+    except for a name or two; lone surrogates as escapes and as raw bytes."""
     made: list[bytes] = []
     nearly = bodies(now).map(lambda body: {"venId": "v", "timestamp": now, "usedPowerKw": 1, **body})
     encoded = st.tuples(bodies(now) | nearly, st.booleans()).map(

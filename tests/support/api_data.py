@@ -39,7 +39,7 @@ def execute(database: Database, statement: str, *values: Any) -> None:
 
 
 def store(database: Database, readings: Iterable[R], *, late: bool = False) -> None:
-    """Store readings with their loads, as ingest would; `late`: and note that they came late."""
+    """Store readings with their loads, as ingest would; `late`: also note that they came late."""
     readings = list(readings)
     with connected(database) as connection:
         for day in sorted({r.ts // DAY for r in readings}):
@@ -70,7 +70,7 @@ def _ven(r: R) -> tuple[Any, ...]:
 
 
 async def roll_up(database: Database, until: float) -> None:
-    """Do the leader's work: count all before `until`, and what came late."""
+    """Do the leader's work: count everything before `until`, and what came late."""
     connection = await db.connect(database, application="test-rollup")
     try:
         await Counter().advance(connection, at(until))
@@ -97,7 +97,7 @@ def hold(database: Database, seconds: float, since: float | None = None) -> None
 
 
 def drop_raw(database: Database, before: int) -> None:
-    """Forget raw rows before a UTC midnight, as retention does: raw data then begins a hold later."""
+    """Delete raw rows before a UTC midnight, as retention does: raw data then begins a hold later."""
     assert before % DAY == 0
     with connected(database) as connection:
         connection.execute(
@@ -108,7 +108,7 @@ def drop_raw(database: Database, before: int) -> None:
 
 
 def drop_fine(database: Database, before: int) -> None:
-    """Forget rows of 1 and 5 minutes before a time, as retention does."""
+    """Delete rows of 1 and 5 minutes before a time, as retention does."""
     with connected(database) as connection:
         connection.execute("UPDATE rollup_state SET fine_from = %s", [at(before)])
         for table in ("network_power_1m", "network_power_5m", "ven_power_5m", "load_power_5m"):

@@ -48,7 +48,7 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, css)
 
     def text(self, css: str) -> str:
-        """Text of the first of them, "" without one."""
+        """The text of the first element of a CSS selector; "" if there is none."""
         found = self.all(css)
         return found[0].text if found else ""
 
@@ -61,7 +61,7 @@ class Browser:
         ActionChains(self.driver).send_keys(key).perform()
 
     def waiting(self, condition: Callable[[], T | None], timeout: float = 15) -> T:
-        """What `condition` returns once it is true; elements may be replaced meanwhile."""
+        """What `condition` returns once that is true; elements may be replaced meanwhile."""
 
         def asked() -> T | None:
             try:

@@ -1,6 +1,6 @@
 """Servers for a test session in containers, where Docker answers.
 
-Of testcontainers only its core is used: its modules for single servers come and go, and warnings are errors here.
+Only the core of testcontainers is used: its modules for single servers change often, and warnings are errors here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ def postgres(options: Mapping[str, str]) -> Iterator[Database]:
     with container:
         host, port = container.get_container_host_ip(), int(container.get_exposed_port(5432))
         settings = Database(host=host, port=port, user=_USER, password=_PASSWORD, name=_NAME)
-        # Over TCP: while it initializes, the image runs a server on its socket only.
+        # Over TCP: while the image initializes, its server answers on the socket only.
         wait_until(lambda: _lets_in(settings), _START_SECONDS)
         yield settings
 

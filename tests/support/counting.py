@@ -1,5 +1,5 @@
-"""Random fleets for property tests: what may happen to them, through the real writer and the leader's steps, and what
-must then be stored, by plain Python (integral.py, which shares no code)."""
+"""Random fleets for property tests: what may happen to them, done by the real writer and the leader's steps, and what
+must then be stored, computed in plain Python (integral.py, which shares no code with the project)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,8 +64,8 @@ def readings_at(times: st.SearchStrategy[int]) -> st.SearchStrategy[R]:
     )
 
 
-# What happens: readings of any time come, or live ones, by their distance from the watermark; the watermark moves on by
-# some seconds; late readings or lists are redone, so many at once; loads are counted on; a stretch is counted again;
+# What may happen: readings of any time arrive, or live ones (by their distance from the watermark); the watermark moves
+# by some seconds; some late readings or lists are redone; loads are counted; a stretch is counted again;
 # VEN_OFFLINE_AFTER changes.
 happenings = st.one_of(
     st.tuples(st.just("write"), st.lists(readings_at(moments), min_size=1, max_size=8)),
@@ -110,7 +110,7 @@ A_READING_WITHOUT_A_LIST = [  # It says nothing of loads; an empty list ends the
     ("loads", 0),
     ("loads", 0),
 ]
-NOTED_AND_SEEN = [  # A reading that is noted, for its time is closed, but that the tick which counts its time sees.
+NOTED_AND_SEEN = [  # A reading is noted because its time is closed, but the tick that counts its time sees it.
     ("write", [R("a", 10, 1.0), R("b", 12, 1.0)]),
     ("move", 120),
     ("close", 300),
@@ -189,7 +189,7 @@ class Counting:
         self.holds = [h for h in self.holds if h[0] != since * US] + [(since * US, seconds * US)]
 
     async def check(self) -> None:
-        """What is stored is what the readings say that are counted: all but those noted as late."""
+        """AssertionError unless the stored sums are those of all readings but the ones noted as late."""
         state = await tick.read_state(self.connection)
         if not state["begun"]:
             return
@@ -219,7 +219,7 @@ class Counting:
             assert await self.table(tier.table("load"), 2) == wanted
 
     async def table(self, name: str, ids: int) -> dict[tuple[str, int], Sums]:
-        """What is stored, by id (of loads: VEN and load) and start in us, where anything is covered."""
+        """The stored sums that have covered time, by id (of loads: VEN and load) and start in us."""
         found = {}
         for row in await self.fetch(name):
             key = "/".join(list(row)[:ids]), round(row["bucket"].timestamp() * US)
@@ -246,7 +246,7 @@ def closed(sums: Any, width: int, until: int) -> dict[tuple[str, int], Sums]:
 
 
 def shared_results(app: Starlette) -> list[Shared[Any]]:
-    """What requests share in an api."""
+    """The results that requests share in an api."""
     services: Services = app.state.services
     totals = services.get(Totals)
     return [services.get(Live), totals.fleet, totals.loads, totals.bounds]

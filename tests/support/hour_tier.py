@@ -1,7 +1,7 @@
-"""A pytest plugin (`pytest -p tests.support.hour_tier …`): the project with one tier more, of an hour.
+"""A pytest plugin (`pytest -p tests.support.hour_tier …`): the project with one more tier, of an hour.
 
-Before anything else is imported, it adds a row to shared/tiers.py, and hour_tier.sql to the migrations: what a
-contributor would do, and no more.
+Before anything else is imported, it adds a row to shared/tiers.py, and hour_tier.sql to the migrations: exactly what a
+contributor would do.
 """
 
 import atexit

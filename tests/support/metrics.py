@@ -1,4 +1,4 @@
-"""The Prometheus families that both services really show, and docs/metrics.md as data."""
+"""The Prometheus families that both services show, and docs/metrics.md as data."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ from ingest.http import create_app
 from tests.support.api_client import serving
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
-# What prometheus_client adds to each counter and histogram: when it began.
+# prometheus_client adds to each counter and histogram the time at which it began.
 _CREATED = "_created"
 
 
 class Family(NamedTuple):
-    """`name` as in a query, so a counter's ends in _total; `labels` but for a bucket's `le`; `help`: what it counts."""
+    """`name`: as in a query, so a counter's ends in _total; `labels`: without a bucket's `le`; `help`: its meaning."""
 
     name: str
     kind: str

@@ -1,4 +1,4 @@
-"""A mosquitto with a configuration of one's own, for what ours does not have: limits, passwords, TLS."""
+"""A mosquitto with a test's own configuration, for what the project's does not have: limits, passwords, TLS."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ _HOST = "127.0.0.1"
 
 @contextmanager
 def mosquitto(directory: Path, *lines: str, host: str = _HOST) -> Iterator[Address]:
-    """It runs with `lines` after its listener, and is called `host`."""
+    """A running mosquitto, at `host`; `lines` follow its listener in its configuration."""
     port = free_port()
     config, log = directory / f"mosquitto-{port}.conf", directory / f"mosquitto-{port}.log"
     listener = [f"listener {port} {_HOST}", *(["user root"] if os.geteuid() == 0 else [])]

@@ -39,8 +39,8 @@ def check(name: str, said: Iterable[str]) -> None:
 
 
 def check_row(name: str, records: Iterable[Mapping[str, Any]]) -> None:
-    """AssertionError unless the table of the block `name` has the heads, and a row the units, of what is shown of
-    `records`; figures may differ."""
+    """AssertionError unless the table of the block `name` has the heads that `records` are shown with, and its row has
+    the units of one of their rows; figures may differ."""
     render = Renderer(LINES, lambda: 200, colours=False)
     shown = [line for each in records for line in render(None, "", each).splitlines()]
     heads, row = sees()[name]

@@ -17,7 +17,7 @@ from tests.support.model import R
 
 MQTT = Mqtt(host="unused")
 RETENTION_DAYS = 30
-# A Monday in September 2026, where tests need no clock.
+# A Monday in September 2026, for tests that need no clock.
 NOW = 1_790_000_000
 
 
@@ -47,7 +47,7 @@ class Sample(NamedTuple):
 
 
 def field_samples(now: float | None = None) -> list[Sample]:
-    """Messages as firmware in the field sends them, and what must come of each."""
+    """Messages as firmware in the field sends them, each with its expected outcome."""
     now = time.time() if now is None else now
     iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     replaced = {"NOW": int(now), "NOW_MS": int(now * 1000), "NOW_ISO": iso}
@@ -63,7 +63,7 @@ def field_samples(now: float | None = None) -> list[Sample]:
 
 
 def dialect_samples(now: float | None = None) -> list[Sample]:
-    """Messages that are not quite the contract, and what must come of each."""
+    """Messages that do not quite follow the contract, each with its expected outcome."""
     now = time.time() if now is None else now
     samples = []
     for line in (Path(__file__).parent / "dialects.jsonl").read_text(encoding="utf-8").splitlines():

@@ -1,5 +1,5 @@
-"""A PostgreSQL that takes TLS and passwords only, with an authority of its own. From Debian's package: the embedded one
-has no TLS."""
+"""A PostgreSQL that takes TLS and passwords only, with an authority of its own. It is Debian's: the embedded one has no
+TLS."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from tests.support.servers import free_port, temporary_directory, wait_until
 
 _HOST = "localhost"
 _SUPERUSER, _PASSWORD = "postgres", "a secret word"
-# Comes with a certificate, and has no password.
+# This user logs in with a certificate, and has no password.
 CERTIFIED = "certified"
 _RULES = f"""\
 hostssl all {CERTIFIED} all cert

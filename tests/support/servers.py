@@ -35,7 +35,7 @@ from shared.ports import accepts
 T = TypeVar("T")
 Address = tuple[str, int]
 _POLL_SECONDS = 0.02
-# Data of tests need not survive the machine; a killed server loses nothing even so.
+# Data of tests need not survive a crash of the machine; a killed server still loses nothing.
 QUICK = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -94,7 +94,7 @@ def new_database(admin: Database, template: str | None = None) -> Iterator[Datab
 
 
 def _dropped(admin: Database, name: str) -> bool:
-    """Drop it; False while autovacuum works in it, whose session an ordinary owner may not end."""
+    """Drop it; False while autovacuum works in it, because an ordinary owner may not end autovacuum's session."""
     try:
         execute(admin, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
     except psycopg.errors.InsufficientPrivilege:
@@ -213,7 +213,7 @@ async def eventually(
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """The processes that still run; a zombie that nobody reaps does not."""
+    """The processes that still run; a zombie does not run."""
 
     def runs(process: psutil.Process) -> bool:
         with suppress(psutil.NoSuchProcess):
@@ -227,7 +227,7 @@ def free_port() -> int:
     """A loopback port that nothing listens on now, and that no outgoing connection takes before a server does."""
     while True:
         # Below the range of ports that systems use for outgoing connections.
-        # Not by `random`, whose state tests that are repeatable share.
+        # Not by `random`: repeatable tests depend on its state.
         port = 15_000 + secrets.randbelow(17_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -17,7 +17,7 @@ class MountRefusedError(OSError):
 
 @contextmanager
 def small_disk() -> Iterator[Path]:
-    """A file system of its own, of 200 MB in memory; MountRefusedError where that is not allowed."""
+    """A file system of 200 MB in memory; MountRefusedError where mounting is not allowed."""
     with temporary_directory() as directory:
         command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m,mode=0755", "tmpfs", str(directory)]
         try:

@@ -1,1 +1,1 @@
-"""The fault suite: constant load, real faults, and a ledger that the database must equal afterwards."""
+"""The fault suite: constant load, real faults, and a ledger that must equal the database afterwards."""

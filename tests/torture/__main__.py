@@ -2,7 +2,7 @@
 
     make torture ARGS="--seed 7 --rounds 100 --minutes 15"
 
-A seed repeats the faults and the messages; when they meet is up to the machine.
+A seed repeats the faults and the messages; which message a fault meets depends on the machine.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _CORPUS = 2000
 
 
 async def killed_ingest(seed: int, rounds: int, workers: int) -> list[Round]:
-    """kill -9 of ingest, again and again; after each the database equals the ledger."""
+    """kill -9 of ingest, again and again; after each kill the database equals the ledger."""
     ledger = Ledger()
     done = []
     async with world_of(workers=workers) as world:
@@ -49,7 +49,7 @@ async def killed_ingest(seed: int, rounds: int, workers: int) -> list[Round]:
 
 
 async def every_fault(seed: int, rounds: int) -> list[Round]:
-    """Each fault of ingest, database and broker, `rounds` times over."""
+    """Each fault of ingest, database and broker, `rounds` times."""
     ledger = Ledger()
     done = []
     async with world_of() as world:
@@ -61,7 +61,7 @@ async def every_fault(seed: int, rounds: int) -> list[Round]:
 
 
 async def full_disks(seed: int) -> list[Round]:
-    """Both kinds of full disk; none where no small file system can be mounted."""
+    """Both kinds of full disk; no round where a small file system cannot be mounted."""
     try:
         return [_say(seed, await full_tables(seed)), _say(seed, await full_wal(seed))]
     except MountRefusedError as exc:
@@ -70,10 +70,9 @@ async def full_disks(seed: int) -> list[Round]:
 
 
 async def chaos(seed: int, minutes: float, workers: int) -> list[Round]:
-    """Faults in random order and at once, for minutes; buckets close in their own time, and are checked at the end.
+    """Faults in random order, some at the same time, for `minutes`; the rollups are checked at the end.
 
-    With a shared subscription the broker's restart is left out: what it costs there is measured by
-    `restart_with_shared_subscription`.
+    With a shared subscription the broker is not restarted: `restart_with_shared_subscription` measures what that costs.
     """
     choice = faults.ALL if workers == 1 else [f for f in faults.ALL if f is not faults.restart_broker]
     ledger = Ledger()

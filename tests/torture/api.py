@@ -2,7 +2,7 @@
 
     python -m tests.torture.api --examples 1000
 
-No answer may be a 5xx or one that the contract does not describe; what is valid must be taken, what is not refused.
+No answer may be a 5xx or one that the contract does not describe; a valid request must be accepted, any other refused.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _HOUR = 3600
 
 
 def fill(database: Database) -> None:
-    """Telemetry of two VENs that the fixtures list too, of the last hour and of a day ago."""
+    """Store telemetry of two VENs that the fixtures list too, of the last hour and of a day ago."""
     now = int(time.time())
     store(
         database,
@@ -39,7 +39,7 @@ def fill(database: Database) -> None:
 
 
 def attack(url: str, directory: Path, examples: int, seed: int | None) -> subprocess.CompletedProcess[str]:
-    """Every check and phase of schemathesis, links between operations too; seed=None: the same requests each time."""
+    """Run all checks and phases of schemathesis, also links between operations; seed=None: always the same requests."""
     choice = (
         ["--generation-deterministic"]
         if seed is None

@@ -1,4 +1,4 @@
-"""Connections between ingest and the broker that break the way networks do, through a proxy."""
+"""Connections between ingest and the broker that break as they do in networks, through a proxy."""
 
 import random
 
@@ -12,7 +12,7 @@ _KEEPALIVE_SECONDS = 2
 
 
 async def broken_connections(seed: int) -> list[Round]:
-    """PUBACKs that never arrive, a connection cut within a packet, and one that is half open."""
+    """PUBACKs that never arrive, a connection that is cut within a packet, and one that is half open."""
     ledger = Ledger()
     async with world_of() as world, Proxy(world.broker.port).running() as proxy:
         world.workers[0].kill()

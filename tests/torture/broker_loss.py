@@ -1,4 +1,4 @@
-"""What depends on the broker: a backlog it holds, and what mosquitto loses when it is killed."""
+"""What depends on the broker: a backlog that it holds, and what mosquitto loses when it is killed."""
 
 import asyncio
 import copy
@@ -15,7 +15,7 @@ _SECONDS = 3.0
 
 
 async def backlog(seed: int, minutes: float, rate: float = 400.0) -> float:
-    """Ingest is away for `minutes` while VENs publish; then everything is drained. Returns the seconds that took."""
+    """ingest is away for `minutes` while VENs publish; then it stores everything. Returns the seconds that took."""
     ledger = Ledger()
     async with world_of() as world:
         world.workers[0].kill()
@@ -34,8 +34,8 @@ async def backlog(seed: int, minutes: float, rate: float = 400.0) -> float:
 
 
 async def kill_broker(seed: int) -> int:
-    """kill -9 of mosquitto while ingest is away: what it held at its last save arrives, what it acknowledged
-    after that is gone. Returns how many acknowledged readings were lost."""
+    """kill -9 of mosquitto while ingest is away: what mosquitto held at its last save arrives, what it acknowledged
+    after that is lost. Returns how many acknowledged readings were lost."""
     ledger = Ledger()
     async with world_of() as world:
         world.workers[0].kill()
@@ -51,7 +51,7 @@ async def kill_broker(seed: int) -> int:
             await asyncio.sleep(_SECONDS)
         lost = await _lost(world, ledger, "kill -9 of the broker while ingest was away")
         missing = {table: found["missing"] for table, found in verify.differences(world, saved).items()}
-        # The latest readings of then are no longer the latest.
+        # VENs that reported after the save have newer latest readings than `saved` has.
         assert not any(missing[table] for table in missing.keys() - {"vens"}), missing
         return lost
 

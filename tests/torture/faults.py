@@ -18,9 +18,9 @@ from shared.commands.migrate import migrate
 from tests.support.servers import connect
 from tests.torture.world import World
 
-# /health names a server that is away after this long at most: an idle worker looks every 5 s.
+# /health names a server that is away after so many s at most: an idle worker looks every 5 s.
 _NAMED_SECONDS = 8.0
-# A server that says nothing is given up on 5 s after that look.
+# A server that does not answer is given up 5 s after that look.
 _FROZEN_SECONDS = 15.0
 # Thousands of messages at the suite's rate.
 _PILE_SECONDS = 8.0
@@ -29,7 +29,7 @@ Deed = Callable[[World, random.Random], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """The fault, and which of "ingest", "database" and "broker" /health may name meanwhile."""
+    """A fault, and which of "ingest", "database" and "broker" /health may name while it lasts."""
 
     name: str
     hurts: frozenset[str]
@@ -88,7 +88,7 @@ async def crash_postgres(world: World, rng: random.Random) -> None:
 
 @hurts("database")
 async def restart_postgres(world: World, rng: random.Random) -> None:
-    """An orderly stop and start, in another time zone."""
+    """An orderly stop, and a start in another time zone."""
     await asyncio.to_thread(world.postgres.stop)
     await _away("database", world, rng)
     world.postgres.options["timezone"] = rng.choice(("UTC", "Asia/Kolkata", "America/New_York"))
@@ -104,7 +104,7 @@ async def freeze_postgres(world: World, rng: random.Random) -> None:
 
 @hurts("database")
 async def terminate_backends(world: World, rng: random.Random) -> None:
-    """pg_terminate_backend on every connection of ingest, a few times."""
+    """pg_terminate_backend for every connection of ingest, a few times."""
     for _ in range(5):
         with contextlib.suppress(psycopg.OperationalError):
             world.sql(
@@ -115,7 +115,7 @@ async def terminate_backends(world: World, rng: random.Random) -> None:
 
 @hurts("database")
 async def lock_tables(world: World, rng: random.Random) -> None:
-    """LOCK TABLE on what every batch needs."""
+    """LOCK TABLE for a table that every batch needs."""
     await _lock(world, rng, seconds=2.0)
 
 
@@ -151,7 +151,7 @@ async def crash_postgres_in_full_batches(world: World, rng: random.Random) -> No
 
 @hurts("database")
 async def run_migrations(world: World, rng: random.Random) -> None:
-    """The newest migration goes back and forth while ingest works."""
+    """The newest migration is rolled back and applied again while ingest works."""
     await asyncio.to_thread(migrate, world.db, 1)
     await asyncio.to_thread(migrate, world.db)
 
@@ -182,7 +182,7 @@ async def restart_broker(world: World, rng: random.Random) -> None:
 
 @hurts("broker")
 async def take_session_over(world: World, rng: random.Random) -> None:
-    """A client with ingest's own id connects, acknowledges nothing and goes: ingest must come back."""
+    """A client with ingest's own id connects, acknowledges nothing and disconnects: ingest must connect again."""
     name = f"torture-{rng.randrange(len(world.workers))}"
     intruder = aiomqtt.Client(
         "127.0.0.1",
@@ -201,7 +201,7 @@ async def take_session_over(world: World, rng: random.Random) -> None:
 
 
 async def _away(server: str, world: World, rng: random.Random) -> None:
-    """Some time without `server`; in half of the cases until every worker's /health names it."""
+    """Wait while `server` is away: for some time, or (half of the cases) until every worker's /health names it."""
     await asyncio.sleep(rng.uniform(0, 0.5))
     if rng.random() < 0.5:
         await named(world, server)
@@ -233,7 +233,7 @@ DATABASE = (
 )
 BROKER = (restart_broker, take_session_over)
 ALL = (*INGEST, *DATABASE, *BROKER)
-# They take their time.
+# These take long.
 LONG = (lock_tables_for_20_s, crash_postgres_in_full_batches)
 
 

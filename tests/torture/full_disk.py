@@ -33,7 +33,7 @@ async def full_tables(seed: int) -> Round:
 
 
 async def full_wal(seed: int) -> Round:
-    """The disk of the WAL fills up: PostgreSQL itself ends, and is started when there is room again."""
+    """The disk of the WAL fills up: PostgreSQL ends, and is started again when there is space."""
 
     def move(world: World, disk: Path) -> None:
         world.postgres.stop()

@@ -17,7 +17,7 @@ from tests.torture.world import World
 
 _IN_FLIGHT = 50
 _GOOD_EVERY = 20
-# Of a million messages so many are retained; a topic holds one.
+# So many messages of a million are retained; a topic holds one.
 _RETAINED = 0.001
 _CORPUS = 200
 _OUTCOMES = ("stored", "duplicate", "dead_lettered", "ignored")
@@ -27,7 +27,7 @@ _NO_WORDS_FOR_PEOPLE = re.compile(r"Error|Exception|\b[A-Z][a-z]+[A-Z]|\bNone\b|
 
 @dataclass
 class Outcome:
-    """What came of a flood."""
+    """The outcome of a flood."""
 
     sent: int
     outcomes: dict[str, float]

@@ -1,4 +1,4 @@
-"""What was published and acknowledged, kept outside everything under test, and what must be stored of it."""
+"""What was published and acknowledged, kept apart from everything under test, and what must be stored of it."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ from typing import Any
 from tests.support.model import R
 
 VENS = 40
-# This part of the readings has a field and a load that cannot be used, which costs nothing else.
+# This part of the readings has a field and a load that cannot be used; the rest of the reading must be stored.
 _FLAWED = 0.1
 
 
 @dataclass
 class Ledger:
-    """Every message that the broker acknowledged, by what must come of it. Times in ms since the epoch."""
+    """Every message that the broker acknowledged, by its expected outcome. Times in ms since the epoch."""
 
     readings: dict[tuple[str, int], R] = field(default_factory=dict)
     statuses: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -52,7 +52,7 @@ class Ledger:
         return newest
 
     def online(self) -> int:
-        """How many VENs with a reading are online: those whose newest status is not offline, or older than it."""
+        """How many VENs with a reading are online: their newest status is not offline, or older than the reading."""
         newest = {ven: max(reports) for ven, reports in self.statuses.items()}
         return sum(
             newest.get(ven, (0, ""))[1] != "offline" or newest[ven][0] < ts
@@ -84,8 +84,8 @@ class Letter:
 
 
 class Mill:
-    """Makes a VEN's next message: mostly readings, some statuses, repeats and garbage; the same for one seed
-    but for its times."""
+    """Makes the messages of a VEN: mostly readings, some statuses, repeats and garbage. A seed always gives the same
+    ones, except for times."""
 
     def __init__(self, seed: int, ven: str) -> None:
         self._random = random.Random(f"{seed}-{ven}")

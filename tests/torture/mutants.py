@@ -130,7 +130,7 @@ def _megabyte(rng: random.Random, n: int) -> bytes:
 
 
 def _ten_thousand_loads(rng: random.Random, n: int) -> bytes:
-    """As short as they can be; still more than a message may hold. Every tenth has the size that is taken."""
+    """10,000 loads, as short as possible: more than a message may hold. Every tenth message has 3,000, which fit."""
     count = 10_000 if n % 10 else 3_000
     loads = ",".join(f'{{"id":"{n}","currentPowerKw":1}}' for n in range(count))
     return _around(b'"loads":[' + loads.encode() + b"]")

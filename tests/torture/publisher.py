@@ -14,7 +14,7 @@ _PUBACK_SECONDS = 5.0
 async def publish(port: int, seed: int, rate: float, ledger: Ledger, stop: asyncio.Event) -> None:
     """Publish at about `rate` messages/s through one connection until `stop`, every VEN in its own order.
 
-    Returns when each message begun has been acknowledged.
+    Returns when every message that was begun has been acknowledged.
     """
     line = _Line(port)
     async with asyncio.TaskGroup() as tasks:

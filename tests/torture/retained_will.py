@@ -23,9 +23,9 @@ _WILL = aiomqtt.Will(f"ven/status/{_VEN}", b'{"status": "offline"}', qos=1, reta
 
 
 async def retained_will(seed: int) -> bool:
-    """The will counts once, also when it comes again to a new session, and the VEN's next reading shows it online.
+    """The will counts once, even if it comes again to a new session, and the VEN is online after its next reading.
 
-    Returns whether a VEN that had reported since its will was online all the while.
+    Returns whether a VEN that had reported since its will stayed online.
     """
     ledger = Ledger()
     async with world_of() as world:
@@ -64,7 +64,7 @@ async def _lose_ven(world: World, ledger: Ledger) -> None:
                 async for _ in ven.messages:
                     pass
     ((at, status),) = await eventually(lambda: _transitions(world))
-    # Its time is its arrival, which only the database has.
+    # The time of this status is its arrival, which only the database has.
     ledger.statuses[_VEN].append((at, status))
 
 

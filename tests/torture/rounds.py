@@ -42,7 +42,7 @@ async def world_of(workers: int = 1) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def load(world: World, seed: int, ledger: Ledger, rate: float = RATE) -> AsyncIterator[None]:
-    """Publish while the block runs; afterwards every message begun is acknowledged and in the ledger."""
+    """Publish while the block runs; afterwards every message that was begun is acknowledged and in the ledger."""
     stop = asyncio.Event()
     publishing = asyncio.create_task(publish(world.broker.port, seed, rate, ledger, stop))
     try:
@@ -65,8 +65,8 @@ async def run_round(
     settle: float = 0.5,
     roll_up: bool = True,
 ) -> Round:
-    """Publish, do the faults one after the other, and compare the database with the ledger, and what ingest said
-    meanwhile against the faults. `roll_up`: also the rollups, which makes all that is stored later come late."""
+    """Publish and do the faults one after the other; then compare the database with the ledger, and what ingest said
+    with the faults. `roll_up`: also compare the rollups, which makes everything that is stored later late."""
     rng = random.Random(seed)
     before = ledger.published
     recovery = 0.0

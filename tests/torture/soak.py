@@ -1,4 +1,4 @@
-"""A steady load for a long time, with the api polled: flat memory, no growing lag."""
+"""A steady load for a long time while the api is polled: memory stays flat, and the lag does not grow."""
 
 import asyncio
 import sys

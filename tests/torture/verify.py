@@ -1,4 +1,4 @@
-"""Compares the database with the ledger: equal, or an AssertionError that says where they differ."""
+"""Compares the database with the ledger; an AssertionError says where they differ."""
 
 import asyncio
 import time
@@ -70,8 +70,8 @@ def differences(world: World, ledger: Ledger) -> dict[str, dict[str, list[str]]]
         f"SELECT ven_id, {MS.format('telemetry_ts')}, used_power_kw FROM vens WHERE telemetry_ts > '-infinity'"
     )
     transitions = _stored_transitions(world)
-    # Several workers may take a VEN's statuses in out of order; which of two equal ones is the transition
-    # depends on that. Everything else does not.
+    # Several workers may store a VEN's statuses out of order. Only this depends on it: which of two equal statuses
+    # is the transition.
     expected_transitions = (
         ledger.transitions() if len(world.workers) == 1 else transitions & ledger.reported()
     )
@@ -95,7 +95,7 @@ def _stored_transitions(world: World) -> set[tuple[str, int, str]]:
 
 
 def accounted(world: World) -> None:
-    """Every message that a running process received has an outcome, or still waits."""
+    """AssertionError unless every message that a running process received has an outcome, or waits."""
     for worker in world.workers:
         figures = worker.metrics()
         assert figures
@@ -111,7 +111,7 @@ def balanced(figures: dict[str, float]) -> bool:
 
 
 def sound(world: World) -> None:
-    """Memory is bounded, and no log holds an uncaught exception."""
+    """AssertionError unless memory is bounded and no log holds an uncaught exception."""
     for worker in world.workers:
         worker.measure()
         assert worker.peak_mb <= MEMORY_LIMIT_MB, f"{worker.peak_mb:.0f} MB"
@@ -120,10 +120,10 @@ def sound(world: World) -> None:
 
 
 async def rolled_up(world: World, ledger: Ledger) -> None:
-    """Count everything there is: tiers and open state equal a recomputation from the ledger, to the last uWh.
+    """Count everything; AssertionError unless tiers and open rows are what the ledger gives, to the last uWh.
 
-    The watermark moves 15 minutes ahead, so that what is stored after that comes late and is redone. The leader in
-    ingest may be counting meanwhile, under the locks that this takes too.
+    The watermark moves 15 minutes ahead, so that what is stored after that is late and is redone. The leader in ingest
+    may be counting meanwhile, under the same locks.
     """
     connection = await rebuild_connection(world.db)
     try:
@@ -160,7 +160,7 @@ def _network(vens: Mapping[tuple[str, int], integral.Sums]) -> dict[tuple[str, i
 def _compare(
     world: World, tier: Tier, kind: Kind, sums: Mapping[tuple[str, int], integral.Sums], until: int
 ) -> None:
-    """The rows of a tier are the sums of all its buckets that are over; of minutes also the one that is open."""
+    """AssertionError unless the rows of a tier are the sums of its closed buckets; for minutes also of the open one."""
     table, width = tier.table(kind), tier.minutes * MINUTE
     end = until if tier.minutes > 1 else until + MINUTE
     wanted = {
@@ -176,7 +176,7 @@ def _compare(
 
 
 def _compare_open(world: World, spans: list[integral.Span], watermark: int) -> None:
-    """Each VEN whose last reading before the watermark still speaks is open with it, and with the sums so far."""
+    """AssertionError unless ven_open has each VEN whose last reading before the watermark still speaks, with sums."""
     last = {span.ven: span.start for span in sorted(spans, key=lambda span: span.start)}
     rows = world.sql(
         f"SELECT ven_id, {US.format('ts')} FROM ven_open WHERE until > (SELECT watermark FROM rollup_state)"

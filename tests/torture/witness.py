@@ -12,7 +12,7 @@ from tests.torture.verify import balanced
 from tests.torture.world import Worker, World
 
 _EVERY_SECONDS = 0.1
-# A worker may notice what a fault did this long after it is over.
+# For so many s after a fault is over, a worker may still notice what it did.
 _NOTICED_SECONDS = 2.0
 _FRESH = "not yet connected"
 # What the log says when a server is lost, and when it is there again.
@@ -30,14 +30,14 @@ class Sighting:
     waiting_for: dict[str, str]
 
     def accused(self) -> set[str]:
-        """Whom it blames; "ingest" stands for a process that does not answer, or has only just begun."""
+        """The servers that it blames; "ingest" stands for a process that does not answer, or has just begun."""
         if self.status == 0:
             return {"ingest"}
         return {"ingest" if why == _FRESH else server for server, why in self.waiting_for.items()}
 
 
 class Witness:
-    """Looks at every worker many times a second, and knows which servers are hurt meanwhile."""
+    """Looks at every worker many times a second, and knows which servers a fault hurts at that time."""
 
     def __init__(self, world: World) -> None:
         self._workers = world.workers
@@ -76,7 +76,7 @@ class Witness:
         self._stop.set()
 
     def testify(self) -> None:
-        """AssertionError if anything that was said is not true, or if a worker is not well now."""
+        """AssertionError if a worker said anything that is not true, or if its /health is not 200 now."""
         lies: dict[str, Collection[object]] = {
             "not 200": [health for w in self._workers if (health := w.health())[0] != 200],
             "blamed without cause": self._slander(),
@@ -88,7 +88,7 @@ class Witness:
         assert not any(lies.values()), {what: list(found)[:5] for what, found in lies.items() if found}
 
     def _slander(self) -> list[Sighting]:
-        """Sightings that blame a server no fault hurt at that time."""
+        """Sightings that blame a server which no fault hurt at that time."""
         return [sighting for _, sighting in self._seen if sighting.accused() - self._hurt_at(sighting)]
 
     def _hurt_at(self, sighting: Sighting) -> set[str]:

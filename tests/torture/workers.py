@@ -31,12 +31,12 @@ async def workers(seed: int, rate: float = 1000.0) -> None:
             other = next(each for each in world.workers if each is not leader)
             took_over = await _kill_leader(leader, other)
             await asyncio.sleep(_BETWEEN_SECONDS)
-            # The session of the killed worker still gets its share: `leave` writes that, and ends the session.
+            # The broker still gives the killed worker's session its share: `leave` stores that, and ends the session.
             left, seconds = await asyncio.to_thread(_leave, world, leader)
             world.workers.remove(leader)
             await asyncio.sleep(_BETWEEN_SECONDS)
         drain = await verify.drained(world, ledger)
-        # What waited in the killed one's session came late, and a late status gets the time of its arrival.
+        # What waited in the killed worker's session came late, and a late status gets the time of its arrival.
         found = verify.differences(world, ledger)
         found.pop("ven_statuses", None)
         assert not found, found
@@ -55,7 +55,7 @@ def _leads(worker: Worker) -> bool:
 
 
 async def _kill_leader(leader: Worker, other: Worker) -> float:
-    """SIGKILL; the seconds until the other one leads both jobs."""
+    """SIGKILL to the leader; returns the seconds until the other worker leads both jobs."""
     leader.kill()
     began = time.monotonic()
     await eventually(lambda: _leads(other), 60)
@@ -63,7 +63,7 @@ async def _kill_leader(leader: Worker, other: Worker) -> float:
 
 
 def _leave(world: World, worker: Worker) -> tuple[int, float]:
-    """Retire its session; how many messages that wrote, and in how many seconds."""
+    """Retire the worker's session; returns how many messages that stored, and the seconds it took."""
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "ingest.leave"],

@@ -69,7 +69,7 @@ class Worker:
         return code
 
     def measure(self) -> None:
-        """Note the most memory that its present life has held."""
+        """Note the peak of memory of its present life."""
         if self.process.returncode is None:
             self.peak_mb = max(self.peak_mb, self.process.peak_mb())
 
@@ -148,7 +148,7 @@ class World:
         self.postgres.stop()
 
     def in_turn(self) -> Worker:
-        """The worker whose turn it is to suffer."""
+        """The worker that the next fault hits: one after the other."""
         return next(self._turns)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
