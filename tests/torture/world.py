@@ -1,6 +1,7 @@
 """The servers of the fault suite: its own, independent of the settings."""
 
 import asyncio
+import http.client
 import itertools
 import json
 import time
@@ -22,6 +23,8 @@ from tests.support.servers import Process, as_environment, execute, free_port
 
 MEMORY_LIMIT_MB = 150
 _DATABASE = "torture"
+# A worker that is killed while it answers cuts its answer off.
+_CUT_OFF = (OSError, http.client.HTTPException)
 _OUTCOMES = ("stored", "duplicate", "dead_lettered", "ignored")
 
 
@@ -81,7 +84,7 @@ class Worker:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read())
-        except OSError:
+        except _CUT_OFF:
             return 0, {}
 
     def waiting_for(self) -> dict[str, str]:
@@ -94,7 +97,7 @@ class Worker:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=2) as answer:
                 lines = answer.read().decode().splitlines()
-        except OSError:
+        except _CUT_OFF:
             return {}
         return {
             name: float(value) for name, value in (x.split() for x in lines if x[0] != "#" and "{" not in x)
