@@ -3,14 +3,18 @@
 import asyncio
 import json
 import time
+import uuid
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pytest
 
 from shared.config import Database
 from tests.support.ingest_process import publish
 from tests.support.samples import Sample, dialect_samples, field_samples, telemetry
-from tests.support.servers import Address, eventually, execute
+from tests.support.servers import Address, eventually, execute, new_database
 from tests.support.whole import Whole
 
 
@@ -55,23 +59,67 @@ def named(sample: Sample) -> str:
     return str(json.loads(sample.payload)["venId"])
 
 
-async def test_every_dialect_has_the_expected_outcome(whole: Whole, database: Database) -> None:
+class Heard(NamedTuple):
+    """Servers that have stored `samples`, all dialects."""
+
+    whole: Whole
+    database: Database
+    samples: list[Sample]
+
+
+@pytest.fixture(scope="module")
+def heard(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Database, template: str, broker: Address
+) -> Iterator[Heard]:
+    """One ingest and one api for the tests that only look at what has become of all dialects."""
     samples = dialect_samples()
-    await deliver(whole, *((sample.topic, sample.payload) for sample in samples))
-    assert counted(whole) == expected(samples)
-    rows = sum(sample.rows for sample in samples if sample.expect == "telemetry")
-    assert execute(database, "SELECT count(*) FROM ven_telemetry") == [(rows,)]
-    fleet: dict[str, Any] = {ven["id"]: ven for ven in whole.get("/fleet?limit=1000")["vens"]}
-    for sample in samples:
-        if sample.status is not None:
-            assert fleet[named(sample)]["status"] == sample.status, sample
-            assert fleet[named(sample)]["online"] is (sample.status in ("online", "ready")), sample
-    assert fleet["x-1"]["usedPowerKw"] == 2.73
-    assert fleet["101"]["eventId"] == "42"
-    assert [load["id"] for load in whole.get("/vens/101/loads")] == ["1"]
-    assert [load["id"] for load in whole.get("/fleet/x-7")["loads"]] == ["b"]
-    assert whole.get("/vens/x-10/loads/panel%2F1")["currentPowerKw"] == 0.4
-    flaws = execute(database, "SELECT ven_id, reason FROM ven_flaws WHERE ven_id = 'y-32' OR ven_id = 'x-8'")
+    with new_database(postgres, template) as database:
+        whole = Whole(tmp_path_factory.mktemp("dialects"), database, broker, f"t{uuid.uuid4().hex[:12]}")
+        try:
+            asyncio.run(deliver(whole, *((sample.topic, sample.payload) for sample in samples)))
+            yield Heard(whole, database, samples)
+        finally:
+            whole.api.kill()
+            whole.ingest.process.kill()
+
+
+def test_every_dialect_has_the_expected_outcome(heard: Heard) -> None:
+    assert counted(heard.whole) == expected(heard.samples)
+
+
+def test_every_reading_of_a_dialect_is_one_row(heard: Heard) -> None:
+    rows = sum(sample.rows for sample in heard.samples if sample.expect == "telemetry")
+    assert execute(heard.database, "SELECT count(*) FROM ven_telemetry") == [(rows,)]
+
+
+def test_a_status_in_any_dialect_is_that_of_its_ven(heard: Heard) -> None:
+    fleet: dict[str, Any] = {ven["id"]: ven for ven in heard.whole.get("/fleet?limit=1000")["vens"]}
+    with_status = [sample for sample in heard.samples if sample.status is not None]
+    assert with_status
+    for sample in with_status:
+        assert fleet[named(sample)]["status"] == sample.status, sample
+        assert fleet[named(sample)]["online"] is (sample.status in ("online", "ready")), sample
+
+
+def test_a_number_as_text_is_that_number(heard: Heard) -> None:
+    assert heard.whole.get("/fleet/x-1")["usedPowerKw"] == 2.73
+
+
+def test_numeric_ids_are_texts(heard: Heard) -> None:
+    assert heard.whole.get("/fleet/101")["eventId"] == "42"
+    assert [load["id"] for load in heard.whole.get("/vens/101/loads")] == ["1"]
+
+
+def test_a_load_that_cannot_be_used_costs_only_itself(heard: Heard) -> None:
+    assert [load["id"] for load in heard.whole.get("/fleet/x-7")["loads"]] == ["b"]
+
+
+def test_an_id_of_a_load_may_hold_a_slash(heard: Heard) -> None:
+    assert heard.whole.get("/vens/x-10/loads/panel%2F1")["currentPowerKw"] == 0.4
+
+
+def test_what_is_left_out_of_a_message_is_named(heard: Heard) -> None:
+    flaws = execute(heard.database, "SELECT ven_id, reason FROM ven_flaws WHERE ven_id IN ('y-32', 'x-8')")
     assert flaws == [
         (
             "x-8",

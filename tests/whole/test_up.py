@@ -164,12 +164,17 @@ def test_servers_named_by_settings_get_no_simulated_fleet(
         up.wait_until_running()
         assert "simulated" not in up.output()
         assert up.stop() == 0
-    # Unless asked for.
+    assert {path.name for path in (home / ".data").iterdir()} == {"lock"}
+
+
+def test_servers_named_by_settings_get_a_fleet_that_is_asked_for(
+    home: Path, database: Database, broker: Address, unique: str
+) -> None:
+    mqtt = Mqtt(host=broker[0], port=broker[1], client_id=unique)
     with Up(home, "--vens", "2", env=as_environment(database, mqtt)) as up:
         up.wait_until_running()
         wait_until(lambda: execute(database, "SELECT 1 FROM ven_telemetry"), 20, up.output)
         assert up.stop() == 0
-    assert {path.name for path in (home / ".data").iterdir()} == {"lock"}
 
 
 def test_a_database_that_is_not_there_ends_it_after_db_timeout(home: Path, broker: Address) -> None:

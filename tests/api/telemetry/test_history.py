@@ -294,19 +294,26 @@ async def test_locf_ends_now(api: Client, database: Database) -> None:
         assert found[-1] <= iso(time.time())
 
 
-async def test_csv_by_parameter_or_header(api: Client, database: Database) -> None:
+async def test_csv_has_a_line_for_each_point(api: Client, database: Database) -> None:
     store(database, [R("a", NOON, 6, 1, 2, 'dr "1", x'), R("a", NOON + 300, 12)])
-    by_parameter = await api.get(NETWORK, params={"format": "csv"})
-    by_header = await api.get(NETWORK, headers={"Accept": "text/csv"})
-    assert by_parameter.headers["content-type"] == "text/csv; charset=utf-8"
-    assert by_parameter.headers["x-granularity"] == "5m"
-    assert by_parameter.content == by_header.content
+    answer = await api.get(NETWORK, params={"format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["x-granularity"] == "5m"
     header = "timestamp,usedPowerKw,shedPowerKw,usedEnergyKwh,eventId,requestedReductionKw,venCount,coverage"
-    assert list(csv.reader(io.StringIO(by_parameter.text))) == [
+    assert list(csv.reader(io.StringIO(answer.text))) == [
         header.split(","),
         ["2026-07-10T12:00:00Z", "6.0", "1.0", "0.5", 'dr "1", x', "2.0", "1", ""],
         ["2026-07-10T12:05:00Z", "12.0", "0.0", "1.0", "", "", "1", ""],
     ]
+
+
+async def test_the_accept_header_may_ask_for_csv(api: Client, database: Database) -> None:
+    store(database, [R("a", NOON, 6), R("a", NOON + 300, 12)])
+    by_parameter = await api.get(NETWORK, params={"format": "csv"})
+    assert (await api.get(NETWORK, headers={"Accept": "text/csv"})).content == by_parameter.content
+
+
+async def test_an_error_is_json_where_csv_was_asked_for(api: Client) -> None:
     assert "granularity" in await api.detail(400, f"{NETWORK}?format=csv&granularity=0m")
 
 
@@ -327,6 +334,10 @@ async def test_over_11000_points_are_refused_with_what_fits(api: Client, databas
         detail = await api.detail(400, path, params={"granularity": "1m"})
         assert detail.startswith("granularity: 1m ")
         assert detail.endswith(f"the finest that fits is {finest}")
+
+
+async def test_11000_points_are_answered(api: Client, database: Database) -> None:
+    store(database, [*every(60, NOON, NOON + 60, 1), *every(60, NOON + 30 * DAY, NOON + 30 * DAY + 60, 1)])
     full = {"start": iso(NOON), "end": iso(NOON + 11_000 * 60), "granularity": "1m", "fill": "null"}
     assert len(await api.points(NETWORK, **full)) == 11_000
 

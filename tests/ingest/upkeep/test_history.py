@@ -1,4 +1,7 @@
-"""What was counted long ago is counted again: on request, and after an older version."""
+"""Closed time is counted again: on request, and after an older version."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -41,10 +44,23 @@ async def test_a_rebuild_gives_the_same_to_the_last_digit(connection: Connection
             f"DELETE FROM {table} WHERE bucket >= $1 AND bucket < $2", at(START + 600), at(START + 3300)
         )
     await connection.execute("UPDATE ven_power_5m SET used_uwh = used_uwh + 5")
+    assert await history.rebuild(connection, None, None, lambda _: None)
+    assert await everything(connection) == expected
+
+
+async def test_a_rebuild_tells_its_progress_and_its_range(connection: Connection) -> None:
+    await write(connection, *READINGS)
+    await count(connection, START + 3600 + 400)
     parts: list[float] = []
     assert await history.rebuild(connection, None, None, parts.append) == (at(START), at(START + 3900))
+    assert parts == sorted(parts)
     assert parts[-1] == 1.0
-    assert await everything(connection) == expected
+
+
+async def test_counting_goes_on_after_a_rebuild(connection: Connection) -> None:
+    await write(connection, *READINGS)
+    await count(connection, START + 3600 + 400)
+    await history.rebuild(connection, None, None, lambda _: None)
     await count(connection)
     assert (await network(connection))[3900]
 
@@ -56,19 +72,27 @@ async def test_a_rebuild_leaves_what_is_late_to_the_leader(connection: Connectio
     await write(connection, R("a", START + 30, 50.0))
     assert await history.rebuild(connection, None, None, lambda _: None)
     assert await everything(connection) == before
+
+
+async def test_a_rebuild_counts_what_was_late_and_is_counted(connection: Connection) -> None:
+    await write(connection, *READINGS)
     await count(connection)
-    await history.rebuild(connection, None, None, lambda _: None)
-    after = await everything(connection)
-    assert after != before
-    await history.rebuild(connection, None, None, lambda _: None)
-    assert await everything(connection) == after
+    before = await everything(connection)
+    await write(connection, R("a", START + 30, 50.0))
+    await count(connection)
+    counted = await everything(connection)
+    assert counted != before
+    assert await history.rebuild(connection, None, None, lambda _: None)
+    assert await everything(connection) == counted
 
 
 async def test_nothing_to_rebuild(connection: Connection) -> None:
     assert await history.rebuild(connection, None, None, lambda _: None) is None
 
 
-async def test_an_older_database_is_carried_over_and_counted_backwards(postgres: Database) -> None:
+@asynccontextmanager
+async def _migrated_from_before(postgres: Database) -> AsyncIterator[Connection]:
+    """A database that a version before 0006 filled, and that is migrated since."""
     newer = [name for name in migration_ids() if name > "0006"]
     with new_database(postgres) as database:
         migrate(database)
@@ -77,27 +101,34 @@ async def test_an_older_database_is_carried_over_and_counted_backwards(postgres:
             await _store_as_before(connection)
         migrate(database)
         async with connecting(database) as (connection,):
-            state = await connection.fetchrow("SELECT watermark, history_from FROM rollup_state")
-            assert state is not None
-            assert state["watermark"] == state["history_from"] == at(START + 3600)
-            # As it was: means times width. What lies before the first raw row stays so.
-            carried = await network(connection)
-            assert carried[-86400] == pytest.approx((2.0, 600.0))
-            assert carried[0] == pytest.approx((1.0, 600.0))
-            await count(connection, START + 4000)
-            for kind in (history.VENS, history.LOADS):
-                backfill = history.Backfill(kind)
-                while await backfill.step(connection):
-                    pass
-            assert await connection.fetchval("SELECT history_from = '-infinity' FROM rollup_state")
-            counted = await network(connection)
-            assert counted[-86400] == pytest.approx((2.0, 600.0))
-            # a: 6 kW from the start on, b: 12 kW from 200 s on.
-            assert counted[0] == pytest.approx((0.5 + 12 * 100 / 3600, 400.0))
-            loads_of = await connection.fetch(
-                "SELECT used_uwh FROM load_power_5m WHERE bucket = $1", at(START)
-            )
-            assert [row["used_uwh"] for row in loads_of] == [500_000_000]
+            yield connection
+
+
+async def test_older_rollups_are_carried_over_as_mean_times_width(postgres: Database) -> None:
+    async with _migrated_from_before(postgres) as connection:
+        state = await connection.fetchrow("SELECT watermark, history_from FROM rollup_state")
+        assert state is not None
+        assert state["watermark"] == state["history_from"] == at(START + 3600)
+        carried = await network(connection)
+        assert carried[-86400] == pytest.approx((2.0, 600.0))
+        assert carried[0] == pytest.approx((1.0, 600.0))
+
+
+async def test_older_history_is_counted_again_from_raw_rows(postgres: Database) -> None:
+    async with _migrated_from_before(postgres) as connection:
+        await count(connection, START + 4000)
+        for kind in (history.VENS, history.LOADS):
+            backfill = history.Backfill(kind)
+            while await backfill.step(connection):
+                pass
+        assert await connection.fetchval("SELECT history_from = '-infinity' FROM rollup_state")
+        counted = await network(connection)
+        # What lies before the first raw row stays as it was carried over.
+        assert counted[-86400] == pytest.approx((2.0, 600.0))
+        # a: 6 kW from the start on, b: 12 kW from 200 s on.
+        assert counted[0] == pytest.approx((0.5 + 12 * 100 / 3600, 400.0))
+        loads_of = await connection.fetch("SELECT used_uwh FROM load_power_5m WHERE bucket = $1", at(START))
+        assert [row["used_uwh"] for row in loads_of] == [500_000_000]
 
 
 async def _store_as_before(connection: Connection) -> None:
