@@ -121,7 +121,7 @@ def look(browser: Browser, url: str, minutes: float) -> None:
     asked = Counter(each.path for each in later if each.path.startswith("/"))
     rows = {
         "first contentful paint, ms": f"{paint:.0f}",
-        "its last figures there, ms": f"{figures:.0f}",
+        "all figures shown, ms": f"{figures:.0f}",
         "transferred until complete, KB": f"{sum(each.sent for each in first) / 1024:.0f}",
         f"largest answer of the API, KB ({largest.path})": f"{largest.size / 1024:.1f}",
         "transferred for a VEN's page, KB": f"{sum(each.sent for each in own) / 1024:.0f}",
