@@ -16,7 +16,7 @@ BEGIN
 END
 $$;
 
--- Its past, from its source, until the hour that is open.
+-- Fills the tables from their source, until the open hour.
 DO $$
 BEGIN
     PERFORM make_rollup_month(month)

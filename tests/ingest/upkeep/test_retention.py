@@ -127,7 +127,7 @@ async def test_a_drop_cut_short_is_finished(connection: Connection) -> None:
 
 
 KEEP = Retention(
-    raw_retention_days=30,
+    raw_retention_days=15,
     fine_rollup_retention_days=35,
     load_rollup_retention_days=60,
     rollup_retention_days=200,
@@ -169,9 +169,10 @@ async def test_each_tier_begins_where_its_retention_says(connection: Connection)
     assert [(at(END) - bound).days for bound in bounds] == [35, 200, 60]
 
 
-async def test_raw_rows_stay_within_their_retention(connection: Connection) -> None:
-    await write(connection, R("a", START - 40 * DAY, 4.0), R("a", START - 20 * DAY, 4.0), R("a", START, 1.0))
+async def test_raw_days_go_after_their_retention(connection: Connection) -> None:
+    await write(connection, R("a", START - 20 * DAY, 4.0), R("a", START - 10 * DAY, 4.0), R("a", START, 1.0))
     await count(connection)
+    assert await readings(connection) == 3
     await retention.drop_expired(connection, at(END), KEEP)
     assert await readings(connection) == 2
 
