@@ -32,7 +32,7 @@ class Clock:
         self._retention = f"{retention_days} days of RAW_RETENTION_DAYS"
 
     def microseconds(self, value: Any, received_at: int) -> int:
-        """`value`, a number or a text, in µs. Raises DecodeError if it is not a time, or not near `received_at` (µs)."""
+        """`value`, a number or text, in µs. Raises DecodeError if it is not a time, or not near `received_at` (µs)."""
         ts = self._of_text(value) if isinstance(value, str) else _of_number(value)
         if ts > received_at + self._ahead_us:
             raise DecodeError(
