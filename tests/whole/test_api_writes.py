@@ -119,7 +119,10 @@ async def test_a_login_of_its_own_cannot_write_whatever_it_sets(database: Databa
     execute(database, f"CREATE ROLE {database.name} LOGIN PASSWORD 'any' IN ROLE ecs_api")
     try:
         async with pool(msgspec.structs.replace(database, user=database.name, password="any")) as its:
-            for trick in (*TRICKS, "SET ROLE postgres", "SET SESSION AUTHORIZATION postgres"):
+            for trick in (
+                *TRICKS,
+                *(f"SET {of} {database.user}" for of in ("ROLE", "SESSION AUTHORIZATION")),
+            ):
                 async with its._connection() as connection:
                     with suppress(*REFUSED):
                         await connection.execute(trick)
