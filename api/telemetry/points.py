@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -78,17 +78,19 @@ def rounded_count(mean: float) -> float | int:
     return int(shown) if shown.is_integer() else shown
 
 
-def ven_point(start: datetime, end: datetime, sums: Sums) -> Point:
-    """The point of a VEN or a load: mean powers over the time that readings speak for. `end`: of the bucket so far."""
+def ven_point(start: datetime, length: timedelta, row: Any) -> Point:
+    """The point of a VEN or a load: mean powers over the time that readings speak for. `length`: of the bucket so far;
+    `row`: its sums, by name."""
+    used, covered = row["used_uwh"], row["covered_us"]
     return Point(
         start,
-        kilowatts(sums.used_uwh, sums.covered_us),
-        kilowatts(sums.shed_uwh, sums.covered_us),
-        kilowatt_hours(sums.used_uwh),
-        sums.event_id,
-        kilowatts(sums.requested_uwh, sums.covered_us) if sums.event_us else None,
+        kilowatts(used, covered),
+        kilowatts(row["shed_uwh"], covered),
+        kilowatt_hours(used),
+        row["event_id"],
+        kilowatts(row["requested_uwh"], covered) if row["event_us"] else None,
         None,
-        rounded(sums.covered_us / ((end - start) / _US)),
+        rounded(covered / (length / _US)),
     )
 
 

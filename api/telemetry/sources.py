@@ -138,7 +138,7 @@ class VenSource:
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
         row = await queries.before(self._database, "ven", moment, storable(self._ven_id))
-        return ven_point(row["start"], row["until"], sums(row)) if row else None
+        return ven_point(row["start"], row["until"] - row["start"], row) if row else None
 
 
 class LoadSource:
@@ -172,7 +172,7 @@ class LoadSource:
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
         row = await queries.before(self._database, "load", moment, *map(storable, self._ids))
-        return ven_point(row["start"], row["until"], sums(row)) if row else None
+        return ven_point(row["start"], row["until"] - row["start"], row) if row else None
 
 
 def _limits(row: Row, kind: Kind) -> Limits:
@@ -186,6 +186,6 @@ def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:
     for row in rows:
         if row["covered_us"]:
             start, now = row["start"], row["now"]
-            end = ends[start] if ends else start + width
-            points.append(ven_point(start, min(end, now) if now else end, sums(row)))
+            length = ends[start] - start if ends else width
+            points.append(ven_point(start, min(length, now - start) if now else length, row))
     return points

@@ -31,11 +31,11 @@ def test_figures_are_rounded_to_3_decimals_and_never_minus_zero() -> None:
 
 
 def test_a_ven_has_its_power_while_it_speaks() -> None:
-    assert ven_point(START, START + HOUR, HALF) == Point(START, 4.0, 1.0, 2.0, "dr", 1.0, None, 0.5)
+    assert ven_point(START, HOUR, HALF._asdict()) == Point(START, 4.0, 1.0, 2.0, "dr", 1.0, None, 0.5)
 
 
 def test_coverage_is_of_the_bucket_so_far() -> None:
-    assert ven_point(START, START + HOUR / 2, HALF).coverage == 1
+    assert ven_point(START, HOUR / 2, HALF._asdict()).coverage == 1
 
 
 def test_the_network_has_its_power_over_the_bucket() -> None:
@@ -54,16 +54,16 @@ def test_a_first_reading_not_heard_of_yet_dilutes_nothing(first_at: datetime) ->
 
 def test_nothing_is_asked_for_where_no_reading_names_an_event() -> None:
     calm = HALF._replace(requested_uwh=0, event_us=0, event_id=None)
-    assert ven_point(START, START + HOUR, calm).requested_reduction_kw is None
+    assert ven_point(START, HOUR, calm._asdict()).requested_reduction_kw is None
     assert network_point(START, START + HOUR, calm, START).requested_reduction_kw is None
     asked_for_nothing = calm._replace(event_us=1)
-    assert ven_point(START, START + HOUR, asked_for_nothing).requested_reduction_kw == 0
+    assert ven_point(START, HOUR, asked_for_nothing._asdict()).requested_reduction_kw == 0
 
 
 def test_energy_has_9_decimals() -> None:
-    tiny = ven_point(START, START + HOUR, HALF._replace(used_uwh=1))
+    tiny = ven_point(START, HOUR, HALF._replace(used_uwh=1)._asdict())
     assert msgspec.to_builtins(tiny)["usedEnergyKwh"] == 0.000000001
-    assert str(ven_point(START, START + HOUR, HALF._replace(used_uwh=0)).used_energy_kwh) == "0.0"
+    assert str(ven_point(START, HOUR, HALF._replace(used_uwh=0)._asdict()).used_energy_kwh) == "0.0"
 
 
 def test_sums_of_two_stretches_add_up() -> None:
