@@ -3,14 +3,6 @@
 -- watermark, raw rows from there to now, and raw rows where late readings wait to be counted. Scalar subqueries let the
 -- executor skip partitions.
 
--- name: piece_sums
--- Fragment. What a reading or sample says from `a` to `b` us after its time.
-energy(used_kw, b) - energy(used_kw, a) AS used_uwh,
-energy(shed_kw, b) - energy(shed_kw, a) AS shed_uwh,
-coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
-(b - a)::bigint AS covered_us,
-CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us
-
 -- name: sums
 -- Fragment.
 sum(used_uwh)::bigint AS used_uwh, sum(shed_uwh)::bigint AS shed_uwh, sum(requested_uwh)::bigint AS requested_uwh,
@@ -84,7 +76,7 @@ ORDER BY 1
 -- looked up by itself, whatever statistics the planner has.
 spans AS (
     SELECT s.first, s.last, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
-           CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END AS requested_kw, t.event_id,
+           {requested} AS requested_kw, t.event_id,
            t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
     FROM stretches s
     JOIN LATERAL (
@@ -201,7 +193,7 @@ WITH state AS MATERIALIZED (
     FROM rollup_state
 ), seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
-           CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END AS requested_kw, t.event_id,
+           {requested} AS requested_kw, t.event_id,
            t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS next_ts,
            row_number() OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS number
     FROM ven_telemetry t

@@ -7,13 +7,13 @@ import asyncpg
 
 from api.database import Database
 from api.telemetry.buckets import Buckets
-from shared import tiers
+from shared import integral, tiers
 from shared.sql import compose, load_blocks
 from shared.tiers import KINDS, Kind
 
 Row = asyncpg.Record
 
-_HISTORY = load_blocks(Path(__file__).with_name("history.sql"))
+_HISTORY = {**integral.FRAGMENTS, **load_blocks(Path(__file__).with_name("history.sql"))}
 _QUERIES = load_blocks(Path(__file__).with_name("queries.sql"))
 # By kind: the widths in s of the tiers that have rows of it, the widest first.
 WIDTHS = {kind: tuple(tier.seconds for tier in reversed(tiers.of(kind))) for kind in KINDS}

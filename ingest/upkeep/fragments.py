@@ -3,13 +3,18 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shared import integral
 from shared.sql import load_blocks
 from shared.tiers import WIDEST
 
 MINUTE, FIVE_MINUTES = timedelta(minutes=1), timedelta(minutes=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-FRAGMENTS = {**load_blocks(Path(__file__).with_name("fragments.sql")), "widest": WIDEST.interval}
+FRAGMENTS = {
+    **integral.FRAGMENTS,
+    **load_blocks(Path(__file__).with_name("fragments.sql")),
+    "widest": WIDEST.interval,
+}
 
 
 def floor(moment: datetime, width: timedelta) -> datetime:

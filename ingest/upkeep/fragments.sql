@@ -1,9 +1,5 @@
 -- Fragments that several statements of the leader share.
 
--- name: requested
--- What a reading (t) asks for; null unless it names an event.
-CASE WHEN t.event_id IS NOT NULL THEN coalesce(t.requested_reduction_kw, 0) END
-
 -- name: five_minutes
 -- The start of the five minutes that $1 lies in.
 date_bin('5 minutes', $1::timestamptz, '1970-01-01 00:00:00+00')
@@ -50,14 +46,6 @@ spans AS MATERIALIZED (
                us_between(ts, least(ends, minute + interval '1 minute')) AS b
         FROM cut
     ) AS measured
-
--- name: piece_sums
--- What a reading says from `a` to `b` us after its time.
-energy(used_kw, b) - energy(used_kw, a) AS used_uwh,
-energy(shed_kw, b) - energy(shed_kw, a) AS shed_uwh,
-coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0) AS requested_uwh,
-(b - a)::bigint AS covered_us,
-CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us
 
 -- name: bulk_write
 -- Writes `pieces` into the narrowest tiers.
