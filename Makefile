@@ -4,6 +4,7 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 BENCHMARK := $(BIN)/python -m tests.benchmarks
+TEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help run test test-matrix test-unit check fix install broker bench bench-ingest bench-read torture secrets login sbom clean
 
@@ -17,13 +18,13 @@ run: install  ## everything on this machine, until Ctrl-C (ARGS="--vens 100" and
 test: check  ## the whole test suite
 	@[ -n "$$TEST_MQTT_HOST" ] || sh shared/embedded/install-broker.sh
 	@sh tests/support/install-tools.sh
-	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	$(TEST) $(ARGS)
 
 test-matrix: install  ## the suite on every kind of PostgreSQL that is here (ARGS="--only owner tests/api")
 	$(BIN)/python -m tests.matrix $(ARGS)
 
 test-unit: install  ## the tests that need no server, in half a minute
-	$(BIN)/pytest -m "not servers and not slow" $(ARGS)
+	$(TEST) -m "not servers and not slow" $(ARGS)
 
 fix: install  ## format, and repair what ruff can
 	$(BIN)/ruff format .

@@ -18,7 +18,9 @@ from tests.support.whole import Whole
 
 # Tests that use these fixtures, or lie in these folders or files, need servers: `make test-unit` leaves them out.
 _SERVER_FIXTURES = frozenset({"postgres", "broker"})
-_SERVER_PLACES = frozenset({"whole", "support", "test_embedded.py", "test_fleet.py", "test_wheel.py"})
+_SERVER_PLACES = frozenset(
+    {"whole", "support", "test_db_tls.py", "test_embedded.py", "test_fleet.py", "test_wheel.py"}
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
