@@ -237,3 +237,9 @@ def test_careful_and_plain_read_a_modern_message_alike() -> None:
         careful.description,
         careful.complete,
     )
+
+
+def test_the_parts_of_an_array_waited_as_long_as_it_did() -> None:
+    objects = [{"venId": "v", "timestamp": NOW + n, "usedPowerKw": 1} for n in range(2)]
+    whole = message("volttron/metering", json.dumps(objects).encode(), received_at=NOW + 1, held=True)
+    assert [part.held for part in whole.parts] == [True, True]
