@@ -50,6 +50,11 @@ class Buckets(Struct, frozen=True):
         """Whether the buckets are the same as those of a tier of `width` s."""
         return self.edges is None and self.granularity.seconds == width
 
+    def hold(self, other: "Buckets", widths: tuple[int, ...]) -> bool:
+        """Whether all of `other` are among these, and made of the same tier."""
+        within = self.start <= other.start and other.end <= self.end
+        return within and self.granularity == other.granularity and self.tier(widths) == other.tier(widths)
+
     def tier(self, widths: tuple[int, ...]) -> int | None:
         """The first of `widths` (s) that divides every bucket; None: the buckets need raw rows."""
         for width in widths:
@@ -64,12 +69,23 @@ class Buckets(Struct, frozen=True):
 
 class Limits(Struct, frozen=True):
     """The data that histories of one kind are made of. `tiers`: the widths of the rollup tiers in s, the widest first;
-    `raw_hours`: the longest range that may be read from raw rows; `begins`: where each tier and raw rows (None) begin.
+    `raw_hours`: the longest range that may be read from raw rows; `begins`: where each tier and raw rows (None) begin;
+    `first_at`: the network's first reading, as far as it is known (None: there is none).
     """
 
     tiers: tuple[int, ...]
     raw_hours: int
     begins: dict[int | None, datetime]
+    first_at: datetime | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """Where stored data begins, in whole buckets of the widest tier; None: nothing is stored yet."""
+        if self.first_at is None:
+            return None
+        width = self.tiers[0]
+        first = self.first_at - (self.first_at - _EPOCH) % timedelta(seconds=width)
+        return max(first, self.begins[width])
 
     def tier(self, granularity: Granularity, zone: ZoneInfo | None, start: datetime) -> int | None:
         """The widest tier that divides buckets of `granularity`; None: they need raw rows."""

@@ -1,7 +1,8 @@
 """Histories of the network, of a VEN and of a load."""
 
 from collections.abc import Hashable
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from starlette.requests import Request
@@ -25,6 +26,8 @@ from shared.tiers import WIDEST
 _US = timedelta(microseconds=1)
 # A point before the range is first looked for so far back, because rows of the widest tier may not be written yet.
 _RECENT = 4 * WIDEST.width
+# The database's clock may be ahead of ours by so much.
+_SOON = timedelta(minutes=5)
 
 
 class Histories(Together[Response]):
@@ -68,7 +71,7 @@ def _question(request: Request) -> Hashable:
 
 
 async def _answer(request: Request, source: Source) -> Response:
-    """The answer from `source`. If the range is given and nothing is to be filled, one query is enough."""
+    """The answer from `source`; one query is enough, unless the range that is stored is not the likely one."""
     params = history_params(request)
     _check_timezone(params)
     limits = await source.limits()
@@ -81,9 +84,7 @@ async def _answer(request: Request, source: Source) -> Response:
             # Raises NotFoundError if there is no such VEN.
             await source.stored()
     else:
-        stored = await source.stored()
-        buckets = _cut(params, stored, limits)
-        found = await source.points(buckets, buckets.tier(limits.tiers)) if buckets else []
+        stored, buckets, found = await _of_stored(params, source, limits)
         if buckets is not None and params.fill != "none":
             before = await _before(params, source, limits, buckets, found)
             found = _filled(params, stored, buckets, found, before)
@@ -105,6 +106,39 @@ def _tells_range(params: HistoryParams) -> bool:
     if params.start is None or params.end is None or params.fill != "none":
         return False
     return count(params.start, params.end, params.granularity or DEFAULTS[0], params.timezone) <= MAX_POINTS
+
+
+async def _of_stored(
+    params: HistoryParams, source: Source, limits: Limits
+) -> tuple[Stored, Buckets | None, list[Point]]:
+    """The range of what is stored, the buckets of the range asked for that lie in it, and their points.
+
+    The buckets follow from what is stored, so the first query asks for the likely ones: those since the network's first
+    reading. Only if they turn out to be others, a second query asks for them.
+    """
+    likely = _likely(params, limits)
+    found: list[Point]
+    if likely is None:
+        stored, found = await source.stored(), []
+    else:
+        stored, found = await source.stored_and_points(likely, likely.tier(limits.tiers))
+    buckets = _cut(params, stored, limits)
+    if buckets is None:
+        return stored, None, []
+    if likely is None or not likely.hold(buckets, limits.tiers):
+        return stored, buckets, await source.points(buckets, buckets.tier(limits.tiers))
+    return stored, buckets, [point for point in found if buckets.start <= point.timestamp < buckets.end]
+
+
+def _likely(params: HistoryParams, limits: Limits) -> Buckets | None:
+    """What `_cut` gives if data is stored since the network's first reading until now; None if that is empty or more
+    than an answer may have."""
+    soon = datetime.now(UTC) + _SOON
+    start, end = limits.since or soon, min(params.end or soon, soon)
+    start = max(params.start or start, start)
+    with suppress(BadRequestError):
+        return choose(params, start, end, limits) if start < end else None
+    return None
 
 
 def _cut(params: HistoryParams, stored: Stored, limits: Limits) -> Buckets | None:

@@ -1,5 +1,6 @@
 """One function for each question to the database; the SQL is in history.sql and queries.sql."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _NAMES = {
     "begins": ", ".join(compose(_QUERIES["bound"], {"column": column}) for column in _COLUMNS),
     **{f"widest_{kind}": tiers.of(kind)[-1].table(kind) for kind in KINDS},
     **{f"width_{kind}": tiers.of(kind)[-1].interval for kind in KINDS},
+    "ven": "$1::text",
+    "load": "$2::text",
 }
 SQL = {name: compose(block, {**_QUERIES, **_NAMES}) for name, block in _QUERIES.items()}
 
@@ -51,12 +54,24 @@ VEN_AS_KEPT = _tiers("ven_tier", "ven", answer="{as_kept}", **_VEN)
 LOAD_AS_KEPT = _tiers("load_tier", "load", answer="{as_kept}", **_LOAD)
 NETWORK_TIERS = _tiers("network_tier", "network")
 VEN_RAW, LOAD_RAW, NETWORK_RAW = _raw("ven_raw"), _raw("load_raw"), _raw("network_raw")
+
+
+def _range_and(kind: Kind, histories: Iterable[str]) -> dict[str, str]:
+    names = {**_QUERIES, **_NAMES, "range": _QUERIES[f"{kind}_range"], "ven": "$5::text", "load": "$6::text"}
+    return {text: compose(_QUERIES["range_and_history"], {**names, "history": text}) for text in histories}
+
+
+# By history: the same with the range of what is stored as its first row.
+RANGE_AND = {
+    **_range_and("ven", (VEN_RAW, *VEN_TIERS.values(), *VEN_AS_KEPT.values())),
+    **_range_and("load", (LOAD_RAW, *LOAD_TIERS.values(), *LOAD_AS_KEPT.values())),
+}
 BEFORE = {kind: _history(f"{kind}_before") for kind in KINDS}
 NETWORK_LIVE = _history("network_live", base="interval '1 minute'")
 
 
 async def ven_range(database: Database, ven_id: str) -> Row | None:
-    """first, last (None without data) of a VEN, and now; None: no such VEN."""
+    """start, last (None without data) of a VEN, and now; None: no such VEN."""
     return await database.fetchrow(SQL["ven_range"], ven_id)
 
 
@@ -66,7 +81,7 @@ async def load_range(database: Database, ven_id: str, load_id: str) -> Row | Non
 
 
 async def bounds(database: Database) -> Row | None:
-    """Where raw rows and each tier begin, for `begins`; None: not migrated."""
+    """Where raw rows and each tier begin, for `begins`, and first_at (None: no reading); None: not migrated."""
     return await database.fetchrow(SQL["bounds"])
 
 
@@ -96,20 +111,30 @@ async def network_raw(database: Database, buckets: Buckets) -> list[Row]:
     return await database.fetch(NETWORK_RAW, buckets.start, buckets.end, buckets.width, buckets.edges)
 
 
-async def ven_history(database: Database, buckets: Buckets, tier: int | None, ven_id: str) -> list[Row]:
-    """The same of a VEN; `tier`: width in s of the tier that is read, None: raw rows alone."""
+async def ven_history(
+    database: Database, buckets: Buckets, tier: int | None, ven_id: str, *, ranged: bool = False
+) -> list[Row]:
+    """The same of a VEN; `tier`: width in s of the tier that is read, None: raw rows alone.
+
+    `ranged`: the first row is what `ven_range` gives; no rows: no such VEN.
+    """
     statement = VEN_RAW if tier is None else (VEN_AS_KEPT if buckets.are(tier) else VEN_TIERS)[tier]
-    return await database.fetch(statement, buckets.start, buckets.end, buckets.width, buckets.edges, ven_id)
+    return await _history_of(database, statement, buckets, ven_id, ranged=ranged)
 
 
 async def load_history(
-    database: Database, buckets: Buckets, tier: int | None, ven_id: str, load_id: str
+    database: Database, buckets: Buckets, tier: int | None, ven_id: str, load_id: str, *, ranged: bool = False
 ) -> list[Row]:
     """The same of a load."""
     statement = LOAD_RAW if tier is None else (LOAD_AS_KEPT if buckets.are(tier) else LOAD_TIERS)[tier]
-    return await database.fetch(
-        statement, buckets.start, buckets.end, buckets.width, buckets.edges, ven_id, load_id
-    )
+    return await _history_of(database, statement, buckets, ven_id, load_id, ranged=ranged)
+
+
+async def _history_of(
+    database: Database, statement: str, buckets: Buckets, *ids: str, ranged: bool
+) -> list[Row]:
+    asked = RANGE_AND[statement] if ranged else statement
+    return await database.fetch(asked, buckets.start, buckets.end, buckets.width, buckets.edges, *ids)
 
 
 async def before(database: Database, kind: Kind, moment: datetime, *ids: str) -> Row | None:

@@ -1,57 +1,67 @@
 -- What the api asks of the database besides histories (history.sql).
 
 -- name: ven_range
--- $1: VEN -> first, last: where its stored data begins and ends (null: there is none), and now; no row: no such VEN
+-- {ven} -> start, last: where its stored data begins and ends (null: there is none), and now; no row: no such VEN
 SELECT least(
-           (SELECT bucket FROM {widest_ven} WHERE ven_id = $1::text ORDER BY bucket LIMIT 1),
-           (SELECT min(ts) FROM late_readings WHERE ven_id = $1::text),
+           (SELECT bucket FROM {widest_ven} WHERE ven_id = {ven} ORDER BY bucket LIMIT 1),
+           (SELECT min(ts) FROM late_readings WHERE ven_id = {ven}),
            (SELECT ts FROM ven_telemetry
-            WHERE ven_id = $1::text AND ts >= (SELECT {closed} FROM rollup_state)
+            WHERE ven_id = {ven} AND ts >= (SELECT {closed} FROM rollup_state)
             ORDER BY ts LIMIT 1)
-       ) AS first,
+       ) AS start,
        greatest(
            greatest(
                v.telemetry_ts,
                (SELECT ts FROM ven_telemetry
-                WHERE ven_id = $1::text AND ts >= (SELECT {closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
+                WHERE ven_id = {ven} AND ts >= (SELECT {closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
                 ORDER BY ts DESC LIMIT 1),
-               (SELECT max(ts) FROM late_readings WHERE ven_id = $1::text)
+               (SELECT max(ts) FROM late_readings WHERE ven_id = {ven})
            ) + (SELECT max(hold) FROM holds),
-           (SELECT bucket FROM {widest_ven} WHERE ven_id = $1::text ORDER BY bucket DESC LIMIT 1)
+           (SELECT bucket FROM {widest_ven} WHERE ven_id = {ven} ORDER BY bucket DESC LIMIT 1)
                + {width_ven}
        ) AS last,
-       greatest(now(), s.watermark) AS now
+       greatest(now(), s.watermark) AS now, true AS known
 FROM vens v, rollup_state s
-WHERE v.ven_id = $1::text
+WHERE v.ven_id = {ven}
 
 -- name: load_range
--- $1: VEN; $2: load -> the same of one load, and `known`: whether the VEN ever named it; no row: no such VEN
+-- {ven}, {load} -> the same of one load; `known`: whether the VEN ever named it
 SELECT least(
            (SELECT bucket FROM {widest_load}
-            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket LIMIT 1),
-           (SELECT min(ts) FROM late_lists WHERE ven_id = $1::text),
+            WHERE ven_id = {ven} AND load_id = {load} ORDER BY bucket LIMIT 1),
+           (SELECT min(ts) FROM late_lists WHERE ven_id = {ven}),
            (SELECT ts FROM ven_load_samples
-            WHERE ven_id = $1::text AND load_id = $2::text AND ts >= (SELECT {loads_closed} FROM rollup_state)
+            WHERE ven_id = {ven} AND load_id = {load} AND ts >= (SELECT {loads_closed} FROM rollup_state)
             ORDER BY ts LIMIT 1)
-       ) AS first,
+       ) AS start,
        greatest(
            (SELECT ts FROM ven_load_samples
-            WHERE ven_id = $1::text AND load_id = $2::text
+            WHERE ven_id = {ven} AND load_id = {load}
               AND ts >= (SELECT {loads_closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
             ORDER BY ts DESC LIMIT 1) + (SELECT max(hold) FROM holds),
            (SELECT bucket FROM {widest_load}
-            WHERE ven_id = $1::text AND load_id = $2::text ORDER BY bucket DESC LIMIT 1) + {width_load},
-           (SELECT max(ts) FROM late_lists WHERE ven_id = $1::text) + (SELECT max(hold) FROM holds)
+            WHERE ven_id = {ven} AND load_id = {load} ORDER BY bucket DESC LIMIT 1) + {width_load},
+           (SELECT max(ts) FROM late_lists WHERE ven_id = {ven}) + (SELECT max(hold) FROM holds)
        ) AS last,
        greatest(now(), s.watermark) AS now,
-       EXISTS (SELECT 1 FROM ven_loads WHERE ven_id = $1::text AND load_id = $2::text)
-           OR EXISTS (SELECT 1 FROM {widest_load} WHERE ven_id = $1::text AND load_id = $2::text) AS known
+       EXISTS (SELECT 1 FROM ven_loads WHERE ven_id = {ven} AND load_id = {load})
+           OR EXISTS (SELECT 1 FROM {widest_load} WHERE ven_id = {ven} AND load_id = {load}) AS known
 FROM vens v, rollup_state s
-WHERE v.ven_id = $1::text
+WHERE v.ven_id = {ven}
+
+-- name: range_and_history
+-- {range}, {history}: the range of what is stored as the first row, in columns of a history, and then the history, in
+-- one statement, so that it is one round trip
+SELECT start, NULL::bigint AS used_uwh, NULL::bigint AS shed_uwh, NULL::bigint AS requested_uwh,
+       NULL::bigint AS covered_us, NULL::bigint AS event_us, NULL::text AS event_id, now, last, known
+FROM ({range}) AS stored
+UNION ALL
+SELECT *, NULL, NULL FROM ({history}) AS points
+ORDER BY known, start
 
 -- name: bounds
--- -> where raw rows and each tier begin
-SELECT {begins} FROM rollup_state
+-- -> where raw rows and each tier begin, and the network's first reading (null: none)
+SELECT {begins}, CASE WHEN isfinite(first_at) THEN first_at END AS first_at FROM rollup_state
 
 -- name: bound
 -- Fragment. {column}: of rollup_state; -infinity is answered as the Unix epoch.

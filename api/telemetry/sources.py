@@ -41,6 +41,9 @@ class Source(Protocol):
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of the buckets that have covered time. `tier`: the width in s of the tier to read; None: raw."""
 
+    async def stored_and_points(self, buckets: Buckets, tier: int | None) -> tuple[Stored, list[Point]]:
+        """Both, in one query; raises NotFoundError."""
+
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
 
@@ -72,7 +75,8 @@ class NetworkSource:
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
-        return Limits(WIDTHS["network"], _NETWORK_RAW_HOURS, (await self._now()).begins)
+        network = await self._now()
+        return Limits(WIDTHS["network"], _NETWORK_RAW_HOURS, network.begins, network.first_at)
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of buckets in which something is covered."""
@@ -92,6 +96,10 @@ class NetworkSource:
             for start, end in buckets.spans()
             if start in found
         ]
+
+    async def stored_and_points(self, buckets: Buckets, tier: int | None) -> tuple[Stored, list[Point]]:
+        """The range of what is stored, and the points."""
+        return await self.stored(), await self.points(buckets, tier)
 
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
@@ -120,10 +128,12 @@ class VenSource:
 
     async def stored(self) -> Stored:
         """The range of what is stored."""
-        row = await queries.ven_range(self._database, storable(self._ven_id))
+        return self._stored(await queries.ven_range(self._database, storable(self._ven_id)))
+
+    def _stored(self, row: Row | None) -> Stored:
         if row is None:
             raise no_such_ven(self._ven_id)
-        return Stored(row["first"], row["last"], row["now"])
+        return Stored(row["start"], row["last"], row["now"])
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
@@ -131,9 +141,13 @@ class VenSource:
 
     async def points(self, buckets: Buckets, tier: int | None) -> list[Point]:
         """The points of buckets in which something is covered."""
-        return _ven_points(
-            await queries.ven_history(self._database, buckets, tier, storable(self._ven_id)), buckets
-        )
+        rows = await queries.ven_history(self._database, buckets, tier, storable(self._ven_id))
+        return _ven_points(rows, buckets)
+
+    async def stored_and_points(self, buckets: Buckets, tier: int | None) -> tuple[Stored, list[Point]]:
+        """The range of what is stored, and the points, of one moment."""
+        rows = await queries.ven_history(self._database, buckets, tier, storable(self._ven_id), ranged=True)
+        return self._stored(rows[0] if rows else None), _ven_points(rows[1:], buckets)
 
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
@@ -153,12 +167,14 @@ class LoadSource:
 
     async def stored(self) -> Stored:
         """The range of what is stored."""
-        row = await queries.load_range(self._database, *map(storable, self._ids))
+        return self._stored(await queries.load_range(self._database, *map(storable, self._ids)))
+
+    def _stored(self, row: Row | None) -> Stored:
         if row is None:
             raise no_such_ven(self._ids[0])
         if not row["known"]:
             raise no_such_load(*self._ids)
-        return Stored(row["first"], row["last"], row["now"])
+        return Stored(row["start"], row["last"], row["now"])
 
     async def limits(self) -> Limits:
         """What its histories may be made of."""
@@ -169,6 +185,12 @@ class LoadSource:
         rows = await queries.load_history(self._database, buckets, tier, *map(storable, self._ids))
         return _ven_points(rows, buckets)
 
+    async def stored_and_points(self, buckets: Buckets, tier: int | None) -> tuple[Stored, list[Point]]:
+        """The range of what is stored, and the points, of one moment."""
+        ids = map(storable, self._ids)
+        rows = await queries.load_history(self._database, buckets, tier, *ids, ranged=True)
+        return self._stored(rows[0] if rows else None), _ven_points(rows[1:], buckets)
+
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
         row = await queries.before(self._database, "load", moment, *map(storable, self._ids))
@@ -176,7 +198,7 @@ class LoadSource:
 
 
 def _limits(row: Row, kind: Kind) -> Limits:
-    return Limits(WIDTHS[kind], _RAW_HOURS, queries.begins(row, kind))
+    return Limits(WIDTHS[kind], _RAW_HOURS, queries.begins(row, kind), row["first_at"])
 
 
 def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:

@@ -13,13 +13,14 @@ import pytest
 
 from api import database as pool
 from api.database import Database as Pool
+from api.telemetry import history
 from api.web.errors import UnavailableError
 from shared.commands.migrate import migrate
 from shared.config import Api, Database
 from shared.embedded.postgres import EmbeddedPostgres
 from tests.support import servers
 from tests.support.api_client import Client, serving
-from tests.support.api_data import connected, execute, store
+from tests.support.api_data import connected, execute, roll_up, store
 from tests.support.model import R
 
 TELEMETRY = (
@@ -114,19 +115,61 @@ async def test_no_request_changes_the_session_it_uses(database: Database) -> Non
         assert await session_of(its) == wanted
 
 
-async def test_a_history_of_a_given_range_is_one_round_trip(database: Database) -> None:
-    store(database, [R("a", 1_783_684_800, 1, loads=(("l", 1, 0),))])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "granularity=5m",
+        "granularity=15m",
+        "granularity=1h&timezone=Asia/Kolkata",
+        "granularity=10s",
+        "granularity=1mo",
+        "start=1970-01-01",
+        "start={middle}",
+        "end={middle}",
+        "start={middle}&end={last}",
+        "start={middle}&end={last}&granularity=10s",
+        "fill=null",
+        "fill=null&end={last}",
+    ],
+)
+@pytest.mark.parametrize("of", ["", "loads/l/"])
+async def test_a_history_is_one_round_trip(
+    database: Database, monkeypatch: pytest.MonkeyPatch, of: str, query: str
+) -> None:
+    """For two VENs, one of which is younger than the fleet, with counted, late and not yet counted readings."""
+    last = time.time() // 60 * 60
+    times = [last - 120 * n for n in range(60)]
+    readings = [R(ven, int(at), n, 0, loads=(("l", n, 0),)) for n, at in enumerate(times) for ven in "ab"]
+    store(database, [each for each in readings if each.ven == "b" or each.ts > times[40]])
+    await roll_up(database, times[10])
+    store(database, [R("a", int(times[30]) + 7, 50, loads=(("l", 9, 0),))], late=True)
+    asked = query.format(middle=int(times[20]), last=int(last))
+    paths = [f"/api/vens/{ven}/{of}history?{asked}" for ven in "ab"]
     async with serving(msgspec.structs.replace(database, pool_max=1)) as api:
-        paths = [f"/api/vens/a/{of}history?start=2026-07-10&end=2026-07-11" for of in ("", "loads/l/")]
-        for path in paths:
-            assert len((await api.get(path)).json()["points"]) == 4
+        with monkeypatch.context() as patched:
+            patched.setattr(history, "_likely", lambda *_: None)
+            whole = [(await api.get(path)).json() for path in paths]
         async with pool_of(api)._connection() as connection:
-            asked: list[str] = []
-            connection.add_query_logger(lambda query: asked.append(query.query))
-        for path in paths:
-            asked.clear()
-            assert len((await api.get(path)).json()["points"]) == 4
-            assert len(asked) == 1, asked
+            queries: list[str] = []
+            connection.add_query_logger(lambda query: queries.append(query.query))
+        for path, answer in zip(paths, whole, strict=True):
+            queries.clear()
+            found = (await api.get(path)).json()
+            assert len(queries) == 1, queries
+            assert found["granularity"] == answer["granularity"]
+            # The open bucket goes on.
+            assert found["points"][:-1] == answer["points"][:-1]
+            assert len(found["points"]) == len(answer["points"])
+
+
+async def test_a_ven_younger_than_the_fleet_gets_its_own_granularity(database: Database) -> None:
+    day, now = 86_400, int(time.time())
+    store(database, [R("old", now - 60 * day, 1), R("old", now - 600, 1), R("young", now - day, 2)])
+    await roll_up(database, now - 60)
+    async with serving(database) as api:
+        assert (await api.get("/api/vens/young/history")).json()["granularity"] == "5m"
+        assert (await api.get("/api/vens/old/history")).json()["granularity"] == "15m"
 
 
 async def test_no_more_connections_than_the_setting_allows(database: Database) -> None:
