@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
+from ingest.database import leader_connection
 from ingest.upkeep import late as late_readings
 from ingest.upkeep import loads
 from ingest.upkeep.tick import Counter
-from shared import db
 from shared.config import Database
 from tests.support.model import R
 from tests.support.servers import connect
@@ -71,7 +71,7 @@ def _ven(r: R) -> tuple[Any, ...]:
 
 async def roll_up(database: Database, until: float) -> None:
     """Do the leader's work: count everything before `until`, and what came late."""
-    connection = await db.connect(database, application="test-rollup")
+    connection = await leader_connection(database)
     try:
         await Counter().advance(connection, at(until))
         while await late_readings.redo(connection):

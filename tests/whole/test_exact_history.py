@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.settings import Settings
 from api.telemetry.shared_result import Shared
-from shared import config, db
+from ingest.database import leader_connection
+from shared import config
 from shared.config import Database
 from tests.support import counting, integral
 from tests.support.counting import ORIGIN, SPAN, Counting
@@ -179,7 +180,7 @@ async def serving(database: Database) -> AsyncIterator[Api]:
     shared = counting.shared_results(app)
     for each in shared:
         each._tolerated = 0.0
-    connection = await db.connect(database, application="exact")
+    connection = await leader_connection(database)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client,

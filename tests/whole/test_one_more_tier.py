@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import db
+from ingest.database import leader_connection
 from shared.config import Database
 from tests.support.counting import Counting
 from tests.support.servers import connect
@@ -53,7 +53,7 @@ def test_a_tier_more_is_a_row_and_a_migration(postgres: Database) -> None:
 async def test_a_table_without_its_row_is_left_alone(database: Database) -> None:
     with connect(database) as admin:
         admin.execute((ROOT / "tests/support/hour_tier.sql").read_bytes())
-    connection = await db.connect(database, application="counting")
+    connection = await leader_connection(database)
     its = Counting(connection)
     await its.empty()
     for what, how in HAPPENED:

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from ingest.database import leader_connection
 from ingest.message import Outcome
 from ingest.partitions import Partitions
 from ingest.write.batch import Store
-from shared import db
 from shared.config import Database
 from shared.db import Connection
 from tests.support import leader
@@ -28,7 +28,7 @@ def at(seconds: float) -> datetime:
 
 @asynccontextmanager
 async def connecting(database: Database, count: int = 1) -> AsyncIterator[list[Connection]]:
-    connections = [await db.connect(database, application=f"test-{n}") for n in range(count)]
+    connections = [await leader_connection(database) for n in range(count)]
     try:
         yield connections
     finally:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared import db
+from ingest.database import leader_connection
 from shared.config import Database
 from tests.support.counting import (
     A_READING_WITHOUT_A_LIST,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 def test_what_is_counted_is_the_integral_to_the_last_digit(database: Database) -> None:
     with asyncio.Runner() as runner:
-        connection = runner.run(db.connect(database, application="counting"))
+        connection = runner.run(leader_connection(database))
         its = Counting(connection)
 
         async def play(happening: list[tuple[str, Any]]) -> None:

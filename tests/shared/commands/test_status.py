@@ -44,7 +44,7 @@ def command(directory: Path, settings: Database, *arguments: str) -> subprocess.
 
 
 async def test_status_shows_what_there_is(database: Database, tmp_path: Path) -> None:
-    connection = await db.connect(database, application="test")
+    connection = await leader_connection(database)
     await write(connection, R("a", START, 1.0), R("b", START, 1.0))
     await count(connection, at(END))
     await write(connection, R("a", START + 1, 1.0))
@@ -67,7 +67,7 @@ async def test_status_shows_what_there_is(database: Database, tmp_path: Path) ->
 
 
 async def test_status_names_slow_reporters_with_a_remedy(database: Database, tmp_path: Path) -> None:
-    connection = await db.connect(database, application="test")
+    connection = await leader_connection(database)
     seldom = [R(v, START + 1800 * n, 1.0) for n in range(4) for v in ("s", "t")]
     await write(connection, *seldom, *(R("often", START + 300 * n, 1.0) for n in range(6)))
     await connection.close()
@@ -97,7 +97,7 @@ def test_status_says_that_no_ingest_answers(database: Database, tmp_path: Path) 
 async def test_status_names_a_ven_with_a_defect(
     database: Database, tmp_path: Path, bodies: list[dict[str, Any]], said: str
 ) -> None:
-    connection = await db.connect(database, application="test")
+    connection = await leader_connection(database)
     slow = time.time() - 3600
     messages = [message("volttron/metering", telemetry("odd", slow, 1.0, **body)) for body in bodies]
     await Store("t", Partitions()).write(connection, messages)
@@ -107,7 +107,7 @@ async def test_status_names_a_ven_with_a_defect(
 
 
 async def test_status_as_json_names_the_newest_dead_letter(database: Database, tmp_path: Path) -> None:
-    connection = await db.connect(database, application="test")
+    connection = await leader_connection(database)
     dead = [
         message(f"oadr/meter/v{n}", telemetry(f"v{n}", 1, 1.0), received_at=time.time() - n) for n in (1, 2)
     ]
@@ -221,7 +221,7 @@ EMPTY: dict[str, Any] = {
 
 
 async def test_rebuild_puts_rollups_right_and_says_what_it_did(database: Database, tmp_path: Path) -> None:
-    connection = await db.connect(database, application="test")
+    connection = await leader_connection(database)
     await write(connection, R("a", START, 1.0), R("a", START + 600, 3.0))
     await count(connection, at(END))
     await connection.execute("DELETE FROM network_power_5m")
