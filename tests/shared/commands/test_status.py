@@ -15,9 +15,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from ingest.database import leader_connection
 from ingest.partitions import Partitions
 from ingest.write.batch import Store
-from shared import db
 from shared.commands.status_report import changed, read
 from shared.commands.status_screen import screen
 from shared.config import Api, Database, Ingest
