@@ -1,9 +1,14 @@
-"""Sixteen clients that ask one question over and over on kept connections. Prints {"requests": n, "seconds": s}."""
+"""Sixteen clients that ask over and over on kept connections. Prints {"requests": n, "seconds": s}.
+
+`{n}` in the path stands for the number of the client (10 to 25), so that each asks for something of its own.
+"""
 
 import argparse
 import asyncio
 import json
 import time
+
+_FIRST = 10
 
 
 async def _client(port: int, request: bytes, until: float) -> int:
@@ -22,9 +27,10 @@ async def _client(port: int, request: bytes, until: float) -> int:
 
 
 async def _ask(port: int, path: str, connections: int, seconds: float) -> int:
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    paths = [path.replace("{n}", str(n)) for n in range(_FIRST, _FIRST + connections)]
+    requests = [f"GET {each} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for each in paths]
     until = time.monotonic() + seconds
-    return sum(await asyncio.gather(*(_client(port, request, until) for _ in range(connections))))
+    return sum(await asyncio.gather(*(_client(port, request, until) for request in requests)))
 
 
 def main() -> None:

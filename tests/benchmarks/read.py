@@ -228,9 +228,10 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=6, help="minutes of polling while a fleet reports; 0: leave out"
     )
+    parser.add_argument("--rate", type=int, default=2000, help="messages/s of that fleet")
     options = parser.parse_args()
     if options.minutes:
-        under_load.run(options.crowd or 10_000, options.minutes)
+        under_load.run(options.crowd or 10_000, options.minutes, options.rate)
     if not options.days:
         return
     with (
