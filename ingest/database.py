@@ -24,7 +24,7 @@ _SESSION = {
     "tcp_user_timeout": "30s",
 }
 # For sessions that count. They read short stretches of nearly every VEN, and the planner's statistics of today's
-# partition are always out of date: index look-ups (BRIN, key) are always right, whole scans and sorted joins never.
+# partition are always out of date: look-ups by time or key are always right, whole scans and sorted joins never.
 COUNTING_PLANNER = {
     "work_mem": "64MB",
     "plan_cache_mode": "force_custom_plan",

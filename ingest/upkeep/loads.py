@@ -46,10 +46,7 @@ class LoadCounter:
 async def _count(connection: Connection, start: datetime, end: datetime) -> None:
     await sums.make_months(connection, start, end)
     await connection.execute(SQL["forget_seen_lists"], start, end)
-    await connection.execute(SQL["plan_for_all"])
-    for n in range((end - start) // FIVE_MINUTES):
-        first = start + n * FIVE_MINUTES
-        await connection.execute(SQL["count_lists"], first, first + FIVE_MINUTES)
+    await connection.execute(SQL["count_lists"], start, end)
     await sums.sum_up(connection, start, end, "load")
     await connection.execute(SQL["forget_silent_lists"], end)
     moved = await connection.execute(SQL["move_loads_watermark"], start, end)

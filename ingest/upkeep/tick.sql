@@ -12,13 +12,13 @@ UPDATE rollup_state SET closing = $1 WHERE closing < $1
 
 -- name: begin
 -- $1: a time. Counting begins with the bucket of the widest tier that this or the first reading lies in, whichever is
--- earlier.
+-- earlier. If it has begun, raw rows are not read.
 UPDATE rollup_state
 SET watermark = begins.at, loads_watermark = begins.at
 FROM (
     SELECT date_bin({widest}, least(min(ts), $1::timestamptz), '1970-01-01 00:00:00+00') AS at
     FROM ven_telemetry
-    WHERE ts >= (SELECT raw_from FROM rollup_state)
+    WHERE ts >= (SELECT raw_from FROM rollup_state) AND (SELECT watermark FROM rollup_state) = '-infinity'
 ) AS begins
 WHERE watermark = '-infinity'
 

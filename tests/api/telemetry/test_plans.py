@@ -1,6 +1,5 @@
 """The plan of each hot query: through an index, and only in the partitions it needs."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from api.telemetry.queries import SQL
 from shared.config import Database
 from shared.tiers import Kind
 from tests.support.api_data import connected
+from tests.support.plans import RAW, nodes, raw_rows
 from tests.support.servers import new_database
 
 # Two counted days and a third whose first hours are counted but for the last minutes.
@@ -22,7 +22,6 @@ CLOSED = DAY + timedelta(hours=2)
 END = WATERMARK + timedelta(minutes=8)
 START = DAY - timedelta(days=2)
 TODAY = f"{DAY:%Y%m%d}"
-RAW = ("ven_telemetry", "ven_load_samples")
 ALL = (START, END, timedelta(minutes=15), None)
 
 PARTITIONS = """
@@ -102,13 +101,7 @@ def rows_read(connection: psycopg.Connection, query: str, *values: Any) -> int:
     return raw_rows(executed(connection, query, *values))
 
 
-def raw_rows(nodes: Iterator[dict[str, Any]]) -> int:
-    """The same of a plan that was executed."""
-    raw = (node for node in nodes if node.get("Relation Name", "").startswith(RAW))
-    return int(sum((n["Actual Rows"] + n.get("Rows Removed by Filter", 0)) * n["Actual Loops"] for n in raw))
-
-
-def executed(connection: psycopg.Connection, query: str, *values: Any) -> Iterator[dict[str, Any]]:
+def executed(connection: psycopg.Connection, query: str, *values: Any) -> list[dict[str, Any]]:
     """The nodes of the plan, as it was executed."""
     connection.execute(f"PREPARE q AS {query}".encode())
     try:
@@ -117,20 +110,13 @@ def executed(connection: psycopg.Connection, query: str, *values: Any) -> Iterat
         connection.execute("DEALLOCATE q")
 
 
-def execute(connection: psycopg.Connection, *values: Any) -> Iterator[dict[str, Any]]:
+def execute(connection: psycopg.Connection, *values: Any) -> list[dict[str, Any]]:
     """The same of the prepared statement q."""
     places = f"({', '.join(['%s'] * len(values))})" if values else ""
     explain = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE q{places}"
     row = connection.execute(explain.encode(), values or None).fetchone()
     assert row is not None
-    plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    return _nodes(plan[0]["Plan"])
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+    return nodes(row[0])
 
 
 def raw_scans(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -203,7 +189,7 @@ def test_a_plan_made_for_empty_tables_reads_no_more_rows(
         connection.execute(PARTITIONS, FIGURES)
         plan_as_the_api(connection)
         connection.execute(f"PREPARE q AS {statement}".encode())
-        list(execute(connection, *ALL, *ids))
+        execute(connection, *ALL, *ids)
         connection.execute(ROWS, FIGURES)
         assert raw_rows(execute(connection, *ALL, *ids)) <= OPEN_ROWS[ids] + extra
         assert raw_rows(execute(connection, START, DAY, *ALL[2:], *ids)) <= extra
@@ -272,6 +258,17 @@ def test_the_networks_tail_reads_raw_rows_from_the_watermark_on(connection: psyc
     assert of(found, "ven_power") == []
     # 9 minutes of 20 VENs.
     assert rows_read(connection, queries.NETWORK_LIVE, DAY) <= 9 * 20
+
+
+def test_the_networks_tail_needs_neither_vacuum_nor_statistics(postgres: Database, template: str) -> None:
+    with new_database(postgres, template) as database, connected(database) as connection:
+        connection.cursor_factory = psycopg.ClientCursor
+        connection.execute(PARTITIONS, FIGURES)
+        plan_as_the_api(connection)
+        connection.execute(f"PREPARE q AS {queries.NETWORK_LIVE}".encode())
+        execute(connection, DAY)
+        connection.execute(ROWS, FIGURES)
+        assert raw_rows(execute(connection, DAY)) <= 9 * 20
 
 
 def test_what_is_before_a_range_is_found_by_key(connection: psycopg.Connection) -> None:

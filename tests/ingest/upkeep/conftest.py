@@ -2,12 +2,39 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ingest.upkeep import tick
 from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import connecting
+from tests.ingest.upkeep.support import FLEET_LOADS, FLEET_SECONDS, FLEET_VENS, START, at, connecting
 
 
 @pytest.fixture
 async def connection(database: Database) -> AsyncIterator[Connection]:
     async with connecting(database) as (made,):
         yield made
+
+
+FILL = """
+INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
+SELECT 'v' || v, t, 1, 0, '0', t
+FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', '5 seconds') AS t,
+     generate_series(1, $3) AS v
+"""
+SAMPLES = """
+INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
+SELECT ven_id, ts, 'l' || l, 1 FROM ven_telemetry, generate_series(1, $1) AS l ORDER BY ts
+"""
+
+
+@pytest.fixture(params=["never", "before"])
+async def fleet(connection: Connection, request: pytest.FixtureRequest) -> Connection:
+    """Ten minutes of readings of 50 VENs every 5 s, counted by 5 minutes, that neither VACUUM nor autovacuum has seen;
+    ANALYZE has never, or before there were any."""
+    await connection.execute("SELECT make_raw_day(date_bin('1 day', $1, 'epoch'))", at(START))
+    if request.param == "before":
+        await connection.execute("ANALYZE ven_telemetry")
+        await connection.execute("ANALYZE ven_load_samples")
+    await connection.execute(FILL, at(START), at(START + FLEET_SECONDS), FLEET_VENS)
+    await connection.execute(SAMPLES, FLEET_LOADS)
+    await tick.Counter().advance(connection, at(START + 300))
+    return connection

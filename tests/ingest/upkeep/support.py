@@ -15,11 +15,13 @@ from shared.db import Connection
 from tests.support import leader
 from tests.support.integral import Sums
 from tests.support.model import R
+from tests.support.plans import nodes
 from tests.support.samples import message, payload_of
 
 # Two hours ago, at the start of an hour: whatever the clock says, its readings speak no longer.
 START = int(time.time()) // 3600 * 3600 - 7200
 END = START + 7200
+FLEET_VENS, FLEET_LOADS, FLEET_SECONDS = 50, 8, 600
 
 
 def at(seconds: float) -> datetime:
@@ -64,3 +66,8 @@ async def network(connection: Connection, table: str = "network_power_5m") -> di
         key[0]: (sums.used / 1e9, sums.covered / 1e6)
         for key, sums in (await stored(connection, table)).items()
     }
+
+
+async def explained(connection: Connection, statement: str, *values: Any) -> list[dict[str, Any]]:
+    """The nodes of a statement's plan, as it was executed."""
+    return nodes(await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values))

@@ -1,17 +1,10 @@
 """Loads are counted behind the VENs, to the same definition."""
 
-import json
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
-
-from ingest.database import leader_connection
 from ingest.upkeep import loads, tick
-from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import START, at, count, stored, write
+from tests.ingest.upkeep.support import FLEET_LOADS, FLEET_VENS, START, at, count, explained, stored, write
 from tests.support.model import R
+from tests.support.plans import raw_rows
 
 
 async def energies(connection: Connection, table: str = "load_power_5m") -> dict[tuple[object, ...], float]:
@@ -67,50 +60,7 @@ async def test_large_energies_of_a_long_hold_are_exact(connection: Connection) -
     }
 
 
-FILL = """
-INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
-SELECT 'v' || v, t, 1, 0, '0', t
-FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', '5 seconds') AS t,
-     generate_series(1, 50) AS v
-"""
-SAMPLES = """
-INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
-SELECT ven_id, ts, 'l' || l, 1 FROM ven_telemetry, generate_series(1, 8) AS l WHERE ts >= $1 AND ts < $2 ORDER BY ts
-"""
-RAW = ("ven_telemetry", "ven_load_samples")
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-@pytest.mark.parametrize("analyzed", ["never", "before", "after"])
-async def test_samples_are_read_as_they_are_stored_whatever_the_planner_knows(
-    database: Database, analyzed: str
-) -> None:
-    """A hash table of samples would not fit into memory, and looking up each list takes twice the time."""
-    connection = await leader_connection(database)
-    try:
-        await connection.execute("SELECT make_raw_day(date_bin('1 day', $1, 'epoch'))", at(START))
-        for when, start in (("before", START), ("after", START + 300)):
-            for statement in (FILL, SAMPLES):
-                await connection.execute(statement, at(start), at(start + 300))
-            for table in RAW if analyzed == when else ():
-                await connection.execute(f"ANALYZE {table}")
-        await tick.Counter().advance(connection, at(START + 600))
-        async with connection.transaction():
-            await connection.execute(loads.SQL["plan_for_all"])
-            explained = await connection.fetchval(
-                f"EXPLAIN (FORMAT JSON) {loads.SQL['count_lists']}", at(START + 300), at(START + 600)
-            )
-    finally:
-        await connection.close()
-    plan = list(nodes(json.loads(explained)[0]["Plan"]))
-    (join,) = (node for node in plan if node["Node Type"] == "Hash Join")
-    outer, hashed = join["Plans"]
-    assert outer["Node Type"] == "Bitmap Heap Scan"
-    assert outer["Relation Name"].startswith("ven_load_samples")
-    assert [node.get("CTE Name") for node in nodes(hashed)][-1] == "spans"
-    assert {node["Strategy"] for node in plan if "Group Key" in node} == {"Hashed"}
+async def test_samples_are_found_by_key_without_statistics(fleet: Connection) -> None:
+    plan = await explained(fleet, loads.SQL["count_lists"], at(START + 300), at(START + 600))
+    assert raw_rows(plan, ("ven_telemetry",)) == FLEET_VENS * 60
+    assert raw_rows(plan, ("ven_load_samples",)) == FLEET_VENS * 60 * FLEET_LOADS

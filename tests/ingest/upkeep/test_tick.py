@@ -7,8 +7,19 @@ import pytest
 from ingest.upkeep import late, tick, writers
 from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import END, START, at, connecting, count, network, write
+from tests.ingest.upkeep.support import (
+    END,
+    FLEET_VENS,
+    START,
+    at,
+    connecting,
+    count,
+    explained,
+    network,
+    write,
+)
 from tests.support.model import R
+from tests.support.plans import raw_rows
 from tests.support.servers import eventually
 
 HOLD = 960
@@ -82,6 +93,20 @@ async def test_a_reader_sees_sums_and_watermark_of_one_moment(
         await tick.Counter().advance(leader, at(START + 60))
         assert seen == [({0: (0.05, 30.0)}, at(START + 30))], "the tick has added, but not committed"
         assert await network(reader, "network_power_1m") == {0: (0.1, 60.0)}
+
+
+async def test_a_tick_reads_its_own_readings_alone(fleet: Connection) -> None:
+    plan = await explained(fleet, tick.SQL["tick"], at(START + 300), at(START + 310))
+    assert raw_rows(plan) == FLEET_VENS * 2
+
+
+async def test_a_leap_reads_its_own_readings_alone(fleet: Connection) -> None:
+    plan = await explained(fleet, tick.SQL["leap"], at(START + 300), at(START + 600))
+    assert raw_rows(plan) == FLEET_VENS * 60
+
+
+async def test_where_counting_begins_is_not_looked_for_again(fleet: Connection) -> None:
+    assert raw_rows(await explained(fleet, tick.SQL["begin"], at(START + 310))) == 0
 
 
 async def test_two_that_count_take_turns(database: Database) -> None:
