@@ -8,14 +8,16 @@ from shared.db import Connection
 
 @asynccontextmanager
 async def alone(connection: Connection, lock: int) -> AsyncIterator[None]:
-    """A transaction with one snapshot, begun when the session has got the advisory lock `lock`: a lock taken inside
-    the transaction would come after its snapshot.
+    """A transaction, begun when the session has got the advisory lock `lock`.
+
+    Each statement has a snapshot of its own: with one for the whole transaction, it could not update rollup_state if
+    another has moved its watermark meanwhile. So one statement reads raw rows and the notes of those that are late.
 
     Any error inside ends the session, which releases the lock: a server that has stopped may never answer an unlock.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", lock)
     try:
-        async with connection.transaction(isolation="repeatable_read"):
+        async with connection.transaction(isolation="read_committed"):
             yield
     except BaseException:
         connection.terminate()

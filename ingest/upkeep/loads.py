@@ -45,7 +45,6 @@ class LoadCounter:
 
 async def _count(connection: Connection, start: datetime, end: datetime) -> None:
     await sums.make_months(connection, start, end)
-    await connection.execute(SQL["forget_seen_lists"], start, end)
     await connection.execute(SQL["count_lists"], start, end)
     await sums.sum_up(connection, start, end, "load")
     await connection.execute(SQL["forget_silent_lists"], end)

@@ -31,8 +31,9 @@ JOIN LATERAL (
 GROUP BY c.ven_id, s.load_id, c.bucket
 
 -- name: count_lists
--- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists.
-WITH seen AS MATERIALIZED (
+-- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists. A list that came late, but before
+-- its time is counted, is counted with it (`forgotten`).
+WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.ts + h.hold AS until
     FROM ven_telemetry t
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
@@ -45,10 +46,6 @@ WITH seen AS MATERIALIZED (
     INSERT INTO loads_open SELECT ven_id, max(ts), max(until) FROM seen GROUP BY ven_id
     ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 ), {pieces}
-
--- name: forget_seen_lists
--- $1, $2: from, to. A list that came late, but before its time is counted, is counted by `count_lists`.
-DELETE FROM late_lists WHERE ts >= $1 AND ts < $2
 
 -- name: forget_silent_lists
 -- $1: the watermark of loads. Deletes the open lists that no longer speak.

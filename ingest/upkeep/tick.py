@@ -22,7 +22,8 @@ from shared.sql import load_blocks
 
 log = get_logger(__name__)
 
-SQL = load_blocks(Path(__file__).with_name("tick.sql"), FRAGMENTS)
+_FILE = Path(__file__).with_name("tick.sql")
+SQL = load_blocks(_FILE, {**FRAGMENTS, **load_blocks(_FILE)})
 
 _QUICK_SECONDS, _SLOW_SECONDS = 0.5, 2.0
 _LONGEST_STEP = timedelta(hours=6)
@@ -109,7 +110,6 @@ async def begin(connection: Connection, until: datetime) -> None:
 
 async def _tick(connection: Connection, start: datetime, end: datetime) -> Counted:
     """Count [start, end), which lies within one minute; write the rows of wider buckets that end at `end`."""
-    await connection.execute(SQL["forget_seen_notes"], start, end)
     row = await connection.fetchrow(SQL["tick"], start, end)
     assert row is not None  # noqa: S101 a count always has a row
     await _move(connection, start, end, row["first"])
@@ -123,7 +123,6 @@ async def _tick(connection: Connection, start: datetime, end: datetime) -> Count
 
 async def _leap(connection: Connection, start: datetime, end: datetime) -> Counted:
     """Count [start, end), both at the end of five minutes, straight into the tiers."""
-    await connection.execute(SQL["forget_seen_notes"], start, end)
     await sums.make_months(connection, start, end)
     row = await connection.fetchrow(SQL["leap"], start, end)
     assert row is not None  # noqa: S101 a count always has a row

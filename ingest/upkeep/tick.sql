@@ -28,15 +28,15 @@ UPDATE rollup_state
 SET watermark = $2, first_at = least(first_at, $3::timestamptz)
 WHERE watermark = $1
 
--- name: forget_seen_notes
--- $1, $2: from, to. A reading that was noted as late, but came before the tick that counts its time, is counted by that
--- tick.
-DELETE FROM late_readings WHERE ts >= $1 AND ts < $2
+-- name: forgotten
+-- Fragment. A reading that was noted as late, but came before its time is counted, is counted with it. In the statement
+-- that reads raw rows: a note that comes after them is left for a redo, because its reading was not seen either.
+forgotten AS (DELETE FROM late_readings WHERE ts >= $1 AND ts < $2)
 
 -- name: tick
 -- $1, $2: from, to, within one minute -> how many readings were counted, and the time of the first. `seen` is read
 -- before it is sorted (MATERIALIZED): otherwise the planner would walk a whole index in the order of its key.
-WITH seen AS MATERIALIZED (
+WITH {forgotten}, seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
            t.event_id, t.ts + h.hold AS until
     FROM ven_telemetry t
@@ -148,7 +148,7 @@ DELETE FROM ven_open WHERE until <= $1
 
 -- name: leap
 -- $1, $2: from, to, both at five minutes -> how many readings were counted, and the time of the first
-WITH {bulk_rows}
+WITH {forgotten}, {bulk_rows}
 ), carried_and_seen AS (
     SELECT ven_id, ts, used_kw, shed_kw, requested_kw, NULL::text AS event_id, until
     FROM ven_open

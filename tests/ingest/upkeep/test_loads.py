@@ -1,8 +1,23 @@
 """Loads are counted behind the VENs, to the same definition."""
 
-from ingest.upkeep import loads, tick
+from typing import Any
+
+import pytest
+
+from ingest.upkeep import loads, sums, tick
+from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import FLEET_LOADS, FLEET_VENS, START, at, count, explained, stored, write
+from tests.ingest.upkeep.support import (
+    FLEET_LOADS,
+    FLEET_VENS,
+    START,
+    at,
+    connecting,
+    count,
+    explained,
+    stored,
+    write,
+)
 from tests.support.model import R
 from tests.support.plans import raw_rows
 
@@ -32,6 +47,27 @@ async def test_loads_wait_for_whole_five_minutes_of_vens(connection: Connection)
     await tick.Counter().advance(connection, at(START + 300))
     assert await loads.LoadCounter().step(connection) == at(START + 300)
     assert await energies(connection) == {("x", 0): 0.5}
+
+
+async def test_a_tick_meanwhile_does_not_undo_a_step(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loads of a large fleet take longer to count than a tick waits for the next one; both move a watermark in the
+    same row."""
+    async with connecting(database, 2) as (leader, loads_leader):
+        await write(leader, R("a", START, 6.0, loads=(("x", 6.0, 0.0),)))
+        await tick.Counter().advance(leader, at(START + 300))
+        sum_up = sums.sum_up
+
+        async def tick_first(*arguments: Any) -> None:
+            if arguments[-1] == "load":
+                await tick.Counter().advance(leader, at(START + 310))
+            await sum_up(*arguments)
+
+        monkeypatch.setattr(sums, "sum_up", tick_first)
+        assert await loads.LoadCounter().step(loads_leader) == at(START + 300)
+        assert (await tick.read_state(leader))["watermark"] == at(START + 310)
+        assert await energies(leader) == {("x", 0): 0.5}
 
 
 async def test_late_lists_are_counted_for_loads_alone(connection: Connection) -> None:
