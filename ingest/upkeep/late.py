@@ -21,7 +21,8 @@ from shared.sql import load_blocks
 
 log = get_logger(__name__)
 
-SQL = load_blocks(Path(__file__).with_name("late.sql"), FRAGMENTS)
+_FILE = Path(__file__).with_name("late.sql")
+SQL = load_blocks(_FILE, {**FRAGMENTS, **load_blocks(_FILE)})
 # At most so many readings in one transaction, so that it takes no longer than a tick.
 LATE_A_STEP = 10_000
 

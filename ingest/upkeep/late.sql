@@ -34,14 +34,29 @@ LIMIT $1
 -- -> ts: of the earliest reading; first, last: where the stretches begin and end
 SELECT (SELECT min(ts) FROM picked) AS ts, min(first) AS first, max(last) AS last FROM stretches
 
+-- name: not_noted
+-- Fragment. A condition of a reading (r). As a scalar subquery it is looked up by key, row by row.
+(SELECT l.ts FROM late_readings l WHERE l.ven_id = r.ven_id AND l.ts = r.ts) IS NULL
+
 -- name: redo
--- Counts the stretches twice: without the picked readings, and with them.
+-- Counts the stretches twice: without the picked readings, and with them. Before a stretch, one reading is enough: the
+-- last counted one. No picked one lies within a hold before it, because their stretches would touch.
 WITH rows AS MATERIALIZED (
     SELECT s.first, s.last, t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
            {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until,
            l.ven_id IS NULL AS was_counted, l.ven_id IS NULL OR p.ven_id IS NOT NULL AS is_counted
     FROM stretches s
-    JOIN ven_telemetry t ON t.ven_id = s.ven_id AND t.ts >= s.first - (SELECT max(hold) FROM holds) AND t.ts < s.last
+    JOIN LATERAL (
+        SELECT * FROM (
+            SELECT * FROM ven_telemetry r
+            WHERE r.ven_id = s.ven_id AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.first
+              AND {not_noted}
+            ORDER BY r.ts DESC LIMIT 1
+        ) AS carried
+        UNION ALL
+        SELECT * FROM ven_telemetry r WHERE r.ven_id = s.ven_id AND r.ts >= s.first AND r.ts < s.last
+        OFFSET 0
+    ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     LEFT JOIN late_readings l ON l.ven_id = t.ven_id AND l.ts = t.ts
     LEFT JOIN picked p ON p.ven_id = t.ven_id AND p.ts = t.ts
@@ -108,10 +123,16 @@ DELETE FROM late_readings l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = 
 -- $1: the watermark. Writes the open rows of VENs whose stretch reaches it.
 INSERT INTO ven_open (ven_id, ts, until, used_kw, shed_kw, requested_kw, upto, bucket,
                       used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id)
-SELECT DISTINCT ON (t.ven_id) t.ven_id, t.ts, t.ts + h.hold, t.used_power_kw, t.shed_power_kw, {requested},
+SELECT t.ven_id, t.ts, t.ts + h.hold, t.used_power_kw, t.shed_power_kw, {requested},
        $1, {five_minutes}, coalesce(r.used_uwh, 0), coalesce(r.shed_uwh, 0), coalesce(r.requested_uwh, 0),
        coalesce(r.covered_us, 0), coalesce(r.event_us, 0), r.event_id
-FROM ven_telemetry t
+FROM (SELECT DISTINCT ven_id FROM stretches WHERE last = $1::timestamptz) AS s
+JOIN LATERAL (
+    SELECT * FROM ven_telemetry r
+    WHERE r.ven_id = s.ven_id AND r.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND r.ts < $1::timestamptz
+      AND {not_noted}
+    ORDER BY r.ts DESC LIMIT 1
+) AS t ON true
 JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 LEFT JOIN (
     SELECT ven_id, sum(used_uwh) AS used_uwh, sum(shed_uwh) AS shed_uwh, sum(requested_uwh) AS requested_uwh,
@@ -120,10 +141,6 @@ LEFT JOIN (
     WHERE after AND minute >= {five_minutes}
     GROUP BY ven_id
 ) AS r ON r.ven_id = t.ven_id
-WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz)
-  AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
-  AND NOT EXISTS (SELECT 1 FROM late_readings l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
-ORDER BY t.ven_id, t.ts DESC
 ON CONFLICT (ven_id) DO UPDATE SET
     ts = excluded.ts, until = excluded.until, used_kw = excluded.used_kw, shed_kw = excluded.shed_kw,
     requested_kw = excluded.requested_kw, upto = excluded.upto, bucket = excluded.bucket,

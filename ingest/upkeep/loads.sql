@@ -77,26 +77,43 @@ DELETE FROM late_lists l USING picked u WHERE l.ven_id = u.ven_id AND l.ts = u.t
 DELETE FROM load_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
+-- name: counted_list
+-- Fragment. Conditions of a reading (r): it lists loads, and is not noted as late. As a scalar subquery, the note is
+-- looked up by key, row by row.
+r.lists_loads AND (SELECT l.ts FROM late_lists l WHERE l.ven_id = r.ven_id AND l.ts = r.ts) IS NULL
+
 -- name: count_loads
--- Lists that are still noted as late are left for a later redo.
+-- Lists that are still noted as late are left for a later redo. Before a stretch, the last counted list is enough.
 WITH lists AS (
-    SELECT t.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last
+    SELECT u.ven_id, t.ts, t.ts + h.hold AS until, u.first, u.last
     FROM stretches u
-    JOIN ven_telemetry t ON t.ven_id = u.ven_id AND t.ts >= u.first - (SELECT max(hold) FROM holds) AND t.ts < u.last
+    JOIN LATERAL (
+        SELECT ts FROM (
+            SELECT ts FROM ven_telemetry r
+            WHERE r.ven_id = u.ven_id AND r.ts >= u.first - (SELECT max(hold) FROM holds) AND r.ts < u.first
+              AND {counted_list}
+            ORDER BY r.ts DESC LIMIT 1
+        ) AS carried
+        UNION ALL
+        SELECT ts FROM ven_telemetry r
+        WHERE r.ven_id = u.ven_id AND r.ts >= u.first AND r.ts < u.last AND {counted_list}
+        OFFSET 0
+    ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-    WHERE t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {pieces}
 
 -- name: reopen_lists
 -- $1: the watermark of loads. Writes the open lists of VENs whose stretch reaches it.
 INSERT INTO loads_open
-SELECT t.ven_id, max(t.ts), max(t.ts + h.hold)
-FROM ven_telemetry t
+SELECT s.ven_id, t.ts, t.ts + h.hold
+FROM (SELECT DISTINCT ven_id FROM stretches WHERE last = $1::timestamptz) AS s
+JOIN LATERAL (
+    SELECT ts FROM ven_telemetry r
+    WHERE r.ven_id = s.ven_id AND r.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND r.ts < $1::timestamptz
+      AND {counted_list}
+    ORDER BY r.ts DESC LIMIT 1
+) AS t ON true
 JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-WHERE t.ven_id IN (SELECT ven_id FROM stretches WHERE last = $1::timestamptz)
-  AND t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $1::timestamptz
-  AND t.lists_loads AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
-GROUP BY t.ven_id
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 
 -- name: recount_loads

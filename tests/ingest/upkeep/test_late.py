@@ -3,12 +3,13 @@
 import pytest
 
 from ingest.partitions import Partitions
-from ingest.upkeep import late
+from ingest.upkeep import late, loads
 from ingest.write.batch import Store
 from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import END, START, at, connecting, count, network, stored, write
+from tests.ingest.upkeep.support import END, START, at, connecting, count, explained, network, stored, write
 from tests.support.model import R
+from tests.support.plans import raw_rows
 
 
 async def test_a_note_that_commits_after_they_were_read_survives(database: Database) -> None:
@@ -93,3 +94,22 @@ async def test_a_swarm_is_worked_off_in_bounded_steps(connection: Connection) ->
     assert steps == 7
     assert sum(seconds for _, seconds in (await network(connection)).values()) == 2000 + 960
     assert END > START
+
+
+async def test_a_redo_reads_its_stretch_and_one_reading_before(fleet: Connection) -> None:
+    """For VENs, for loads, and for the open rows; a hold before the stretch would be five minutes more."""
+    await count(fleet, START + 600)
+    for table in ("late_readings", "late_lists"):
+        await fleet.execute(f"INSERT INTO {table} VALUES ('v1', $1)", at(START + 400))
+    await late.create_work(fleet)
+    five_minutes = 60
+    async with fleet.transaction():
+        await fleet.execute(late.SQL["pick"], 10)
+        await late.find_stretches(fleet, at(START + 600))
+        assert raw_rows(await explained(fleet, late.SQL["redo"])) == five_minutes + 1
+        assert raw_rows(await explained(fleet, late.SQL["reopen"], at(START + 600))) == 1
+        await fleet.execute(loads.SQL["forget_lists"])
+        await fleet.execute(loads.SQL["delete_loads"])
+        found = await explained(fleet, loads.SQL["count_loads"])
+        assert raw_rows(found, ("ven_telemetry",)) == five_minutes + 1
+        assert raw_rows(await explained(fleet, loads.SQL["reopen_lists"], at(START + 600))) == 1
