@@ -229,9 +229,11 @@ def main() -> None:
         "--minutes", type=float, default=6, help="minutes of polling while a fleet reports; 0: leave out"
     )
     parser.add_argument("--rate", type=int, default=2000, help="messages/s of that fleet")
+    parser.add_argument("--no-dashboard", action="store_true", help="do not poll the api meanwhile")
     options = parser.parse_args()
     if options.minutes:
-        under_load.run(options.crowd or 10_000, options.minutes, options.rate)
+        dashboard = not options.no_dashboard
+        under_load.run(options.crowd or 10_000, options.minutes, options.rate, dashboard=dashboard)
     if not options.days:
         return
     with (
