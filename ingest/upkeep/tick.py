@@ -112,12 +112,12 @@ async def _tick(connection: Connection, start: datetime, end: datetime) -> Count
     """Count [start, end), which lies within one minute; write the rows of wider buckets that end at `end`."""
     row = await connection.fetchrow(SQL["tick"], start, end)
     assert row is not None  # noqa: S101 a count always has a row
-    await _move(connection, start, end, row["first"])
     if end == floor(end, FIVE_MINUTES):
         await sums.make_months(connection, end - FIVE_MINUTES, end)
         await connection.execute(SQL["close_vens"], end - FIVE_MINUTES, end)
         await sums.sum_up(connection, end - FIVE_MINUTES, end, "network", "ven")
         await connection.execute(SQL["forget_silent"], end)
+    await _move(connection, start, end, row["first"])
     return Counted(row["readings"], end)
 
 
@@ -126,12 +126,13 @@ async def _leap(connection: Connection, start: datetime, end: datetime) -> Count
     await sums.make_months(connection, start, end)
     row = await connection.fetchrow(SQL["leap"], start, end)
     assert row is not None  # noqa: S101 a count always has a row
-    await _move(connection, start, end, row["first"])
     await sums.sum_up(connection, start, end, "network", "ven")
     await connection.execute(SQL["forget_silent"], end)
+    await _move(connection, start, end, row["first"])
     return Counted(row["readings"], end)
 
 
 async def _move(connection: Connection, start: datetime, end: datetime, first: datetime | None) -> None:
+    """The last step of a transaction: who counts loads waits for the row from here until the commit."""
     moved = await connection.execute(SQL["move_watermark"], start, end, first)
     assert moved == "UPDATE 1", moved  # noqa: S101 nobody else moves it under the lock

@@ -53,8 +53,9 @@ class Options(Struct, frozen=True, kw_only=True):
     history: float | None = None
 
 
-class _Stop(BaseException):
-    """SIGINT, SIGTERM or SIGHUP came. Like KeyboardInterrupt it is not an Exception, so no handler swallows it."""
+class _Stop(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP came. Of all exceptions, asyncio lets only KeyboardInterrupt and SystemExit out of a
+    callback, and the signal may come while `up` asks the database."""
 
 
 def run(options: Options) -> int:

@@ -1,5 +1,6 @@
 """`ecs-backend up`, as a person runs it: in a directory of its own, stopped by a signal."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from shared.commands import up as command
 from shared.config import Database, Mqtt
 from shared.embedded.broker import find_mosquitto
 from shared.embedded.postgres import EmbeddedPostgres
@@ -91,6 +93,17 @@ def test_it_runs_everything_and_goes_on_with_its_data(home: Path) -> None:
         up.wait_until_running()
         assert up.wait_for_rows() >= stored
         assert up.stop() == 0
+
+
+def test_a_signal_while_it_asks_the_database_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_STOP_SIGNALS", ())
+
+    async def asking() -> None:
+        asyncio.get_running_loop().call_soon(command._stop)
+        await asyncio.Event().wait()
+
+    with pytest.raises(command._Stop):
+        asyncio.run(asyncio.wait_for(asking(), 5))
 
 
 @embedded

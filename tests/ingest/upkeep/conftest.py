@@ -22,19 +22,21 @@ FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', '5 
 """
 SAMPLES = """
 INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
-SELECT ven_id, ts, 'l' || l, 1 FROM ven_telemetry, generate_series(1, $1) AS l ORDER BY ts
+SELECT ven_id, ts, 'l' || l, 1 FROM ven_telemetry, generate_series(1, $3) AS l WHERE ts >= $1 AND ts < $2 ORDER BY ts
 """
 
 
-@pytest.fixture(params=["never", "before"])
+@pytest.fixture(params=["never", "before", "halfway"])
 async def fleet(connection: Connection, request: pytest.FixtureRequest) -> Connection:
     """Ten minutes of readings of 50 VENs every 5 s, counted by 5 minutes, that neither VACUUM nor autovacuum has seen;
-    ANALYZE has never, or before there were any."""
+    ANALYZE has never, or before there were any, or half of them."""
     await connection.execute("SELECT make_raw_day(date_bin('1 day', $1, 'epoch'))", at(START))
-    if request.param == "before":
-        await connection.execute("ANALYZE ven_telemetry")
-        await connection.execute("ANALYZE ven_load_samples")
-    await connection.execute(FILL, at(START), at(START + FLEET_SECONDS), FLEET_VENS)
-    await connection.execute(SAMPLES, FLEET_LOADS)
+    for when, start in (("before", START), ("halfway", START + FLEET_SECONDS // 2)):
+        if request.param == when:
+            await connection.execute("ANALYZE ven_telemetry")
+            await connection.execute("ANALYZE ven_load_samples")
+        span = at(start), at(start + FLEET_SECONDS // 2)
+        await connection.execute(FILL, *span, FLEET_VENS)
+        await connection.execute(SAMPLES, *span, FLEET_LOADS)
     await tick.Counter().advance(connection, at(START + 300))
     return connection
