@@ -50,10 +50,9 @@ class Buckets(Struct, frozen=True):
         """Whether the buckets are the same as those of a tier of `width` s."""
         return self.edges is None and self.granularity.seconds == width
 
-    def hold(self, other: "Buckets", widths: tuple[int, ...]) -> bool:
-        """Whether all of `other` are among these, and made of the same tier."""
-        within = self.start <= other.start and other.end <= self.end
-        return within and self.granularity == other.granularity and self.tier(widths) == other.tier(widths)
+    def hold(self, other: "Buckets") -> bool:
+        """Whether all of `other` are among these."""
+        return self.granularity == other.granularity and self.start <= other.start and other.end <= self.end
 
     def tier(self, widths: tuple[int, ...]) -> int | None:
         """The first of `widths` (s) that divides every bucket; None: the buckets need raw rows."""

@@ -114,7 +114,8 @@ async def _of_stored(
     """The range of what is stored, the buckets of the range asked for that lie in it, and their points.
 
     The buckets follow from what is stored, so the first query asks for the likely ones: those since the network's first
-    reading. Only if they turn out to be others, a second query asks for them.
+    reading. Only if these do not hold all buckets, a second query asks for them. Where nothing is stored, likely
+    buckets have no points.
     """
     likely = _likely(params, limits)
     found: list[Point]
@@ -125,9 +126,9 @@ async def _of_stored(
     buckets = _cut(params, stored, limits)
     if buckets is None:
         return stored, None, []
-    if likely is None or not likely.hold(buckets, limits.tiers):
+    if likely is None or not likely.hold(buckets):
         return stored, buckets, await source.points(buckets, buckets.tier(limits.tiers))
-    return stored, buckets, [point for point in found if buckets.start <= point.timestamp < buckets.end]
+    return stored, buckets, found
 
 
 def _likely(params: HistoryParams, limits: Limits) -> Buckets | None:

@@ -163,13 +163,24 @@ async def test_a_history_is_one_round_trip(
             assert len(found["points"]) == len(answer["points"])
 
 
-async def test_a_ven_younger_than_the_fleet_gets_its_own_granularity(database: Database) -> None:
+@pytest.mark.parametrize(("fleet", "own", "finer", "coarser"), [(60, 1, "5m", "15m"), (200, 60, "15m", "1h")])
+async def test_a_ven_younger_than_the_fleet_gets_its_own_granularity(
+    database: Database, fleet: int, own: int, finer: str, coarser: str
+) -> None:
+    """Ages in days. In the second case both granularities are made of the same tier."""
     day, now = 86_400, int(time.time())
-    store(database, [R("old", now - 60 * day, 1), R("old", now - 600, 1), R("young", now - day, 2)])
+    ages = {"old": fleet, "young": own}
+    store(
+        database,
+        [R(ven, now - age * day, 1) for ven, age in ages.items()] + [R(ven, now - 600, 1) for ven in ages],
+    )
     await roll_up(database, now - 60)
     async with serving(database) as api:
-        assert (await api.get("/api/vens/young/history")).json()["granularity"] == "5m"
-        assert (await api.get("/api/vens/old/history")).json()["granularity"] == "15m"
+        for ven, granularity in (("young", finer), ("old", coarser)):
+            found = (await api.get(f"/api/vens/{ven}/history")).json()
+            asked = (await api.get(f"/api/vens/{ven}/history?granularity={granularity}")).json()
+            assert found["granularity"] == granularity
+            assert found["points"][:-1] == asked["points"][:-1] != []
 
 
 async def test_no_more_connections_than_the_setting_allows(database: Database) -> None:
