@@ -34,16 +34,11 @@ WHERE watermark = $1
 forgotten AS (DELETE FROM late_readings WHERE ts >= $1 AND ts < $2)
 
 -- name: tick
--- $1, $2: from, to, within one minute -> how many readings were counted, and the time of the first. `seen` is read
--- before it is sorted (MATERIALIZED): otherwise the planner would walk a whole index in the order of its key.
-WITH {forgotten}, seen AS MATERIALIZED (
-    SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
-           t.event_id, t.ts + h.hold AS until
-    FROM ven_telemetry t
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-    WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
-), reported AS MATERIALIZED (
-    SELECT ven_id, min(ts) AS first_ts, max(ts) AS ts,
+-- $1, $2: from, to, within one minute -> how many readings were counted, and the time of the first.
+-- OFFSET 0: readings are found by their time and then sorted; otherwise the planner may walk a whole index in the order
+-- of its key. `ctid >= '(0,0)'`: all rows of ven_open, page by page, because nearly all are needed.
+WITH {forgotten}, reported AS (
+    SELECT ven_id, count(*) AS readings, min(ts) AS first_ts, max(ts) AS ts,
            max(until) FILTER (WHERE next_ts IS NULL) AS until,
            max(used_kw) FILTER (WHERE next_ts IS NULL) AS used_kw,
            max(shed_kw) FILTER (WHERE next_ts IS NULL) AS shed_kw,
@@ -56,64 +51,75 @@ WITH {forgotten}, seen AS MATERIALIZED (
            max(event_id) AS event_id
     FROM (
         SELECT *, us_between(ts, least(next_ts, until, $2)) AS us
-        FROM (SELECT *, lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts FROM seen) AS followed
+        FROM (
+            SELECT *, lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts
+            FROM (
+                SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
+                       {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until
+                FROM ven_telemetry t
+                JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+                WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
+                OFFSET 0
+            ) AS seen
+        ) AS followed
     ) AS spoken
     GROUP BY ven_id
-), carried AS MATERIALIZED (
-    -- What the last reading before $1 says until its VEN's next, in us after its own time: from `a` to `b` since $1,
-    -- from `open_a` to `b` since its row was written, the present five minutes only. `same`: the sums in its row are of
-    -- the present five minutes, so they are added to.
-    SELECT o.ven_id, o.first_ts IS NOT NULL AS reported, o.used_kw, o.shed_kw, o.requested_kw,
-           o.bucket = {five_minutes} AS same,
-           us_between(o.ts, least(greatest(o.upto, {five_minutes}), ends)) AS open_a,
-           us_between(o.ts, least($1, ends)) AS a, us_between(o.ts, ends) AS b
+), vens AS MATERIALIZED (
+    -- What VENs reported, beside what the last reading before $1 (open) says until its VEN's next, in us after its own
+    -- time: from `a` to `b` since $1, from `open_a` to `b` since its row was written, the present five minutes only.
+    -- `same`: the sums in its row are of the present five minutes, so they are added to.
+    SELECT *, us_between(open_ts, least(greatest(upto, {five_minutes}), ends)) AS open_a,
+           us_between(open_ts, least($1, ends)) AS a, us_between(open_ts, ends) AS b
     FROM (
-        SELECT o.*, r.first_ts, greatest(least(r.first_ts, o.until, $2), o.upto) AS ends
-        FROM ven_open o
-        LEFT JOIN reported r ON r.ven_id = o.ven_id
+        SELECT r.*, o.place, o.ts AS open_ts, o.used_kw AS open_used_kw, o.shed_kw AS open_shed_kw,
+               o.requested_kw AS open_requested_kw, o.upto, o.bucket = {five_minutes} AS same,
+               greatest(least(r.first_ts, o.until, $2), o.upto) AS ends
+        FROM (SELECT *, ctid AS place FROM ven_open WHERE ctid >= '(0,0)') AS o
+        FULL JOIN reported r ON r.ven_id = o.ven_id
         WHERE o.until > $1 OR r.ven_id IS NOT NULL
-    ) AS o
+    ) AS met
 ), updated AS (
+    -- By their place: nobody else changes rows of ven_open while the leader counts.
     UPDATE ven_open AS o SET
-        ts = r.ts, until = r.until, used_kw = r.used_kw, shed_kw = r.shed_kw, requested_kw = r.requested_kw,
+        ts = v.ts, until = v.until, used_kw = v.used_kw, shed_kw = v.shed_kw, requested_kw = v.requested_kw,
         upto = $2, bucket = {five_minutes},
-        used_uwh = r.used_uwh + CASE WHEN c.same THEN o.used_uwh ELSE 0 END
-            + energy(c.used_kw, c.b) - energy(c.used_kw, c.open_a),
-        shed_uwh = r.shed_uwh + CASE WHEN c.same THEN o.shed_uwh ELSE 0 END
-            + energy(c.shed_kw, c.b) - energy(c.shed_kw, c.open_a),
-        requested_uwh = r.requested_uwh + CASE WHEN c.same THEN o.requested_uwh ELSE 0 END
-            + coalesce(energy(c.requested_kw, c.b) - energy(c.requested_kw, c.open_a), 0),
-        covered_us = r.covered_us + CASE WHEN c.same THEN o.covered_us ELSE 0 END + (c.b - c.open_a)::bigint,
-        event_us = r.event_us + CASE WHEN c.same THEN o.event_us ELSE 0 END
-            + CASE WHEN c.requested_kw IS NOT NULL THEN (c.b - c.open_a)::bigint ELSE 0 END,
-        event_id = greatest(r.event_id, CASE WHEN c.same THEN o.event_id END)
-    FROM reported r
-    JOIN carried c ON c.ven_id = r.ven_id
-    WHERE o.ven_id = r.ven_id
+        used_uwh = v.used_uwh + CASE WHEN v.same THEN o.used_uwh ELSE 0 END
+            + energy(o.used_kw, v.b) - energy(o.used_kw, v.open_a),
+        shed_uwh = v.shed_uwh + CASE WHEN v.same THEN o.shed_uwh ELSE 0 END
+            + energy(o.shed_kw, v.b) - energy(o.shed_kw, v.open_a),
+        requested_uwh = v.requested_uwh + CASE WHEN v.same THEN o.requested_uwh ELSE 0 END
+            + coalesce(energy(o.requested_kw, v.b) - energy(o.requested_kw, v.open_a), 0),
+        covered_us = v.covered_us + CASE WHEN v.same THEN o.covered_us ELSE 0 END + (v.b - v.open_a)::bigint,
+        event_us = v.event_us + CASE WHEN v.same THEN o.event_us ELSE 0 END
+            + CASE WHEN o.requested_kw IS NOT NULL THEN (v.b - v.open_a)::bigint ELSE 0 END,
+        event_id = greatest(v.event_id, CASE WHEN v.same THEN o.event_id END)
+    FROM vens v
+    WHERE o.ctid = v.place AND v.readings > 0
 ), inserted AS (
     INSERT INTO ven_open (ven_id, ts, until, used_kw, shed_kw, requested_kw, upto, bucket,
                           used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id)
-    SELECT r.ven_id, r.ts, r.until, r.used_kw, r.shed_kw, r.requested_kw, $2, {five_minutes},
-           r.used_uwh, r.shed_uwh, r.requested_uwh, r.covered_us, r.event_us, r.event_id
-    FROM reported r
-    WHERE NOT EXISTS (SELECT 1 FROM carried c WHERE c.ven_id = r.ven_id)
+    SELECT ven_id, ts, until, used_kw, shed_kw, requested_kw, $2, {five_minutes},
+           used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id
+    FROM vens
+    WHERE place IS NULL
 ), network AS (
     INSERT INTO network_power_1m AS n
-    SELECT date_bin('1 minute', $1, '1970-01-01 00:00:00+00'), sum(used_uwh), sum(shed_uwh), sum(requested_uwh),
-           sum(covered_us), sum(event_us), max(event_id)
+    SELECT date_bin('1 minute', $1, '1970-01-01 00:00:00+00'), {sums}
     FROM (
-        SELECT used_uwh, shed_uwh, requested_uwh, covered_us, event_us, event_id FROM reported
-        UNION ALL
-        SELECT energy(used_kw, b) - energy(used_kw, a), energy(shed_kw, b) - energy(shed_kw, a),
-               coalesce(energy(requested_kw, b) - energy(requested_kw, a), 0), (b - a)::bigint,
-               CASE WHEN requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END, NULL
-        FROM carried
-        WHERE b > a
+        SELECT coalesce(used_uwh, 0) + coalesce(energy(open_used_kw, b) - energy(open_used_kw, a), 0) AS used_uwh,
+               coalesce(shed_uwh, 0) + coalesce(energy(open_shed_kw, b) - energy(open_shed_kw, a), 0) AS shed_uwh,
+               coalesce(requested_uwh, 0)
+                   + coalesce(energy(open_requested_kw, b) - energy(open_requested_kw, a), 0) AS requested_uwh,
+               coalesce(covered_us, 0) + coalesce((b - a)::bigint, 0) AS covered_us,
+               coalesce(event_us, 0)
+                   + CASE WHEN open_requested_kw IS NOT NULL THEN (b - a)::bigint ELSE 0 END AS event_us,
+               event_id
+        FROM vens
     ) AS parts
     HAVING count(*) > 0
     ON CONFLICT (bucket) DO UPDATE SET {add_to_network}
 )
-SELECT count(*) AS readings, min(ts) AS first FROM seen
+SELECT coalesce(sum(readings), 0)::bigint AS readings, min(first_ts) AS first FROM vens
 
 -- name: close_vens
 -- $1, $2: from, to, of five minutes that are over. Writes the rows of VENs and of the network.
