@@ -10,7 +10,8 @@ vens AS MATERIALIZED (
 -- name: pieces
 -- Fragment. The span of each list of `vens` is found once and cut at five minutes. OFFSET 0: its samples are found by
 -- its key, whatever statistics the planner has. Half a minute at a time, by VEN within it (hashtext is quicker to sort
--- than an id): so few pages are read that they stay in shared_buffers, and a VEN's sums in the processor's cache.
+-- than an id): so few pages are read that they stay in shared_buffers, and a VEN's sums in the processor's cache. Rows are
+-- written in the order of their key.
 cut AS MATERIALIZED (
     SELECT ven_id, ts, bucket, us_between(ts, greatest(starts, bucket)) AS a,
            us_between(ts, least(ends, bucket + interval '5 minutes')) AS b
@@ -42,6 +43,7 @@ JOIN LATERAL (
     OFFSET 0
 ) AS s ON true
 GROUP BY c.ven_id, s.load_id, c.bucket
+ORDER BY c.ven_id, s.load_id, c.bucket
 
 -- name: count_lists
 -- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists. A list that came late, but before
