@@ -58,11 +58,13 @@ class Service:
         store = Store(settings.mqtt.client_id, Partitions(), shared=bool(settings.mqtt.shared_group))
         self._state.metrics.name_clocks(store.clocks.off)
         self._writer = Writer(settings.db, self._inbox, store, self._state, self._subscriber.ack)
-        self._leader = Leader(settings.db, settings.retention, settings.dashboard, self._state)
+        self._backlog = Backlog(settings.mqtt.receive_maximum)
+        self._leader = Leader(
+            settings.db, settings.retention, settings.dashboard, self._state, flooded=self._flooded
+        )
         self._state.metrics.unacked.set_function(self._unacked)
         self._state.metrics.oldest.set_function(self._oldest_seconds)
         self._state.database.in_hand = self._unacked
-        self._backlog = Backlog(settings.mqtt.receive_maximum)
         self._said_at = time.monotonic()
         self._probe = Probe(settings.db, self._state)
         self._drops = Drops(settings.mqtt, self._state)
@@ -164,6 +166,9 @@ class Service:
     def _unacked(self) -> int:
         """How many messages arrived and are not yet acknowledged."""
         return len(self._writer) + len(self._inbox)
+
+    def _flooded(self) -> bool:
+        return self._backlog.waits(self._unacked())
 
     def _oldest_seconds(self) -> float:
         """Age of the oldest unacknowledged message in s; 0 if there is none."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +22,9 @@ log = get_logger(__name__)
 SQL = load_blocks(Path(__file__).with_name("leader.sql"))
 # A turn that has taken so long starts no more steps of older history, so that the next tick is in time.
 _TURN_SECONDS = 4.0
-# A turn counts late readings for about so long: a fifth of a core at most, so that live readings are not delayed.
-_REDO_SECONDS = 1.0
+# A turn counts late readings for about so long: a fifth of a core at most, so that live readings are not delayed. While
+# the broker has a backlog it is the shorter time, but a step at least: such a flood is often late itself.
+_REDO_SECONDS, _REDO_SECONDS_IN_A_FLOOD = 1.0, 0.2
 # From one tick to the next: longer if a tick is expensive, because half of its cost is per VEN, not per reading; but
 # while a dashboard is open, the api reads once a second, from raw rows, what is not counted yet.
 _LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 5.0, 10.0
@@ -36,12 +38,23 @@ _JUST_LATE = timedelta(minutes=1)
 
 
 class Leader:
-    """Runs in every ingest process; one of them counts VENs and the network, one counts loads."""
+    """Runs in every ingest process; one of them counts VENs and the network, one counts loads.
 
-    def __init__(self, settings: Database, keep: Retention, dashboard: Dashboard, state: State) -> None:
+    `flooded`: whether the broker has a backlog for this process.
+    """
+
+    def __init__(
+        self,
+        settings: Database,
+        keep: Retention,
+        dashboard: Dashboard,
+        state: State,
+        flooded: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._keep = keep
         self._hold = timedelta(seconds=dashboard.ven_offline_after)
         self._metrics = state.metrics
+        self._flooded = flooded
         self._leads = [
             Lead("count", advisory_locks.LEADER, settings, state.database, self._turn, look=self._look),
             Lead(
@@ -75,8 +88,7 @@ class Leader:
         cost = time.monotonic() - began
         self._metrics.tick_seconds.observe(cost)
         self._horizon.learn(await connection.fetchval(SQL["just_late"], _JUST_LATE), counted)
-        while time.monotonic() - began < cost + _REDO_SECONDS and await late.redo(connection):
-            pass
+        await self._redo(late.redo, connection)
         while time.monotonic() - began < _TURN_SECONDS and await self._backfill.step(connection):
             pass
         await self._trim(connection)
@@ -90,12 +102,16 @@ class Leader:
         began = time.monotonic()
         while await self._load_counter.step(connection):
             pass
-        counted = time.monotonic()
-        while time.monotonic() - counted < _REDO_SECONDS and await loads.redo(connection):
-            pass
+        await self._redo(loads.redo, connection)
         while time.monotonic() - began < _TURN_SECONDS and await self._loads_backfill.step(connection):
             pass
         return _LEAST_PAUSE_SECONDS
+
+    async def _redo(self, redo: Callable[[Connection], Awaitable[int]], connection: Connection) -> None:
+        began = time.monotonic()
+        while await redo(connection):
+            if time.monotonic() - began >= (_REDO_SECONDS_IN_A_FLOOD if self._flooded() else _REDO_SECONDS):
+                return
 
     async def _trim(self, connection: Connection) -> None:
         if time.monotonic() < self._trim_at:

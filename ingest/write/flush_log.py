@@ -97,6 +97,10 @@ class Backlog:
         self._began: float | None = None
         self._away = True
 
+    def waits(self, in_hand: int) -> bool:
+        """Whether the broker has a backlog now, as `in_hand` tells."""
+        return in_hand > self._hold // 2
+
     def look(self, messages: int, in_hand: int, *, away: bool) -> tuple[int, float] | None:
         """To be called once a second, with how many `messages` were written since the last call.
 
@@ -110,7 +114,7 @@ class Backlog:
             return None
         self._began = time.monotonic() if self._began is None else self._began
         self._messages += messages
-        if in_hand > self._hold // 2:
+        if self.waits(in_hand):
             return None
         self._away = False
         return (self._messages, time.monotonic() - self._began) if self._messages > self._hold else None

@@ -21,7 +21,7 @@ from shared.config import Database, Ingest, Mqtt
 from shared.embedded.broker import EmbeddedBroker, find_mosquitto
 from tests.support.ingest_process import Ingesting, publish
 from tests.support.runbook import as_lines, check, check_row
-from tests.support.samples import field_samples, telemetry
+from tests.support.samples import field_samples, message, telemetry
 from tests.support.servers import (
     Address,
     Process,
@@ -310,6 +310,15 @@ async def test_a_quiet_minute_is_told_unless_a_server_is_away(
     service._state.database.worked(Asker.WRITER)
     assert not said_after(59)
     assert said_after(61)
+
+
+async def test_more_messages_in_hand_than_half_of_the_receive_maximum_are_a_flood(database: Database) -> None:
+    service = Service(read(as_environment(database, Mqtt(host="none", receive_maximum=10), Ingest())))
+    for _ in range(5):
+        service._inbox.put(message("volttron/metering", b"{}"))
+    assert not service._leader._flooded()
+    service._inbox.put(message("volttron/metering", b"{}"))
+    assert service._leader._flooded()
 
 
 async def test_a_session_that_the_broker_forgot_is_told(

@@ -1,11 +1,15 @@
 """Who leads, and what is said when that does not go on."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from ingest.database import leader_connection
 from ingest.health import State
 from ingest.metrics import value
+from ingest.upkeep import late, loads
+from ingest.upkeep import leader as upkeep
 from ingest.upkeep.lead import Lead
 from ingest.upkeep.leader import Leader
 from ingest.upkeep.tick import NotMigratedError
@@ -87,3 +91,25 @@ async def test_every_process_knows_how_many_vens_are_online(database: Database) 
     await leader._look(connection)
     await connection.close()
     assert (value(state.metrics.vens_known), value(state.metrics.vens_online)) == (10, 4)
+
+
+@pytest.mark.parametrize(("flooded", "steps"), [(False, 4), (True, 1)])
+async def test_late_readings_get_a_step_a_turn_while_the_broker_has_a_backlog(
+    monkeypatch: pytest.MonkeyPatch, database: Database, flooded: bool, steps: int
+) -> None:
+    clock = [100.0]
+
+    async def redo(_: Connection) -> int:
+        clock[0] += 0.3
+        return 1
+
+    monkeypatch.setattr(late, "redo", redo)
+    monkeypatch.setattr(loads, "redo", redo)
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    leader = Leader(database, Retention(), Dashboard(), State(), flooded=lambda: flooded)
+    connection = await leader_connection(database)
+    for turn in (leader._turn, leader._loads_turn):
+        began = clock[0]
+        await turn(connection)
+        assert clock[0] - began == pytest.approx(steps * 0.3)
+    await connection.close()
