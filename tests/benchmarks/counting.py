@@ -1,7 +1,8 @@
 """What counting takes of a core that it has to itself: a quarter of an hour of a fleet, counted as the leader does it.
 
-Readings are stored beforehand, in the order in which they would have come. Then the watermark goes over them, a tick
-at a time, and loads are counted whenever five minutes are over.
+Each minute's readings are stored in the order in which they would have come, and then the watermark goes over them, a
+tick at a time; loads are counted whenever five minutes are over. So what is counted is as fresh as in the field: mostly
+in shared_buffers, seen by no VACUUM, and unknown to the planner's statistics.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from rich.table import Table
 
 from ingest.database import leader_connection
 from ingest.upkeep import loads, sums, tick
+from ingest.upkeep.fragments import MINUTE
+from ingest.upkeep.new_samples import NewSamples
 from shared.commands.migrate import migrate
 from shared.config import Database
 from shared.db import Connection
@@ -42,46 +45,43 @@ class Cost(NamedTuple):
         return 1e6 * seconds / self.readings
 
 
-async def fill(connection: Connection, vens: int, every: timedelta) -> None:
-    """Store the readings of a quarter of an hour, of 8 loads each."""
-    await connection.execute("SET synchronous_commit = off")
-    await connection.execute(SQL["make_day"], START)
-    minute = timedelta(minutes=1)
-    for n in range(WIDEST.width // minute):
-        span = START + n * minute, START + (n + 1) * minute
-        await connection.execute(SQL["telemetry"], *span, every, vens)
-        await connection.execute(SQL["samples"], *span)
-    await sums.make_months(connection, START, START + WIDEST.width)
-    await connection.execute("VACUUM (ANALYZE) ven_telemetry, ven_load_samples")
-
-
-async def count(connection: Connection, pause: timedelta) -> Cost:
-    """Count them, in ticks of `pause`."""
-    pid = connection.get_server_pid()
-    counter, load_counter = tick.Counter(), loads.LoadCounter()
-    await tick.close(connection, START)
-    await tick.begin(connection, START)
-    readings, spent, at = 0, [0.0, 0.0], START
-    while at < START + WIDEST.width:
-        at += pause
-        began = seconds_of([pid])
-        readings += await counter.advance(connection, at)
-        counted = seconds_of([pid])
-        while await load_counter.step(connection):
-            pass
-        spent[0] += counted - began
-        spent[1] += seconds_of([pid]) - counted
-    return Cost(readings, *spent)
+async def fill(connection: Connection, start: datetime, vens: int, every: timedelta) -> None:
+    """Store the readings of a minute, of 8 loads each."""
+    span = start, start + MINUTE
+    await connection.execute(SQL["telemetry"], *span, every, vens)
+    await connection.execute(SQL["samples"], *span)
 
 
 async def measure(db: Database, options: argparse.Namespace) -> Cost:
-    """Store and count."""
-    connection = await leader_connection(db)
+    """Store a quarter of an hour and count it, in ticks."""
+    writer, leader = await leader_connection(db), await leader_connection(db)
     try:
-        await fill(connection, options.vens, timedelta(seconds=options.every))
-        return await count(connection, timedelta(seconds=options.tick))
+        await writer.execute(SQL["make_day"], START)
+        await sums.make_months(leader, START, START + WIDEST.width)
+        pid = leader.get_server_pid()
+        counter, load_counter, new_samples = tick.Counter(), loads.LoadCounter(), NewSamples()
+        await tick.close(leader, START)
+        await tick.begin(leader, START)
+        await new_samples.read(leader, START)
+        readings, spent, at, stored = 0, [0.0, 0.0], START, START
+        while at < START + WIDEST.width:
+            at += timedelta(seconds=options.tick)
+            while stored < at:
+                await fill(writer, stored, options.vens, timedelta(seconds=options.every))
+                stored += MINUTE
+            began = seconds_of([pid])
+            readings += await counter.advance(leader, at)
+            counted = seconds_of([pid])
+            if not options.unread:
+                await new_samples.read(leader, at)
+            while await load_counter.step(leader):
+                pass
+            spent[0] += counted - began
+            spent[1] += seconds_of([pid]) - counted
+        return Cost(readings, *spent)
     finally:
-        await connection.close()
+        await writer.close()
+        await leader.close()
 
 
 def main() -> None:
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--vens", type=int, default=10_000)
     parser.add_argument("--every", type=int, default=5, help="s between two readings of a VEN")
     parser.add_argument("--tick", type=int, default=10, help="s between two ticks")
+    parser.add_argument("--unread", action="store_true", help="do not read new samples at each tick")
     options = parser.parse_args()
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())

@@ -70,4 +70,4 @@ async def network(connection: Connection, table: str = "network_power_5m") -> di
 
 async def explained(connection: Connection, statement: str, *values: Any) -> list[dict[str, Any]]:
     """The nodes of a statement's plan, as it was executed."""
-    return nodes(await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values))
+    return nodes(await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values))

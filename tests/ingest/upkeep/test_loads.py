@@ -100,3 +100,8 @@ async def test_samples_are_found_by_key_without_statistics(fleet: Connection) ->
     plan = await explained(fleet, loads.SQL["count_lists"], at(START + 300), at(START + 600))
     assert raw_rows(plan, ("ven_telemetry",)) == FLEET_VENS * 60
     assert raw_rows(plan, ("ven_load_samples",)) == FLEET_VENS * 60 * FLEET_LOADS
+    of_samples = [n for n in plan if n.get("Relation Name", "").startswith("ven_load_samples")]
+    assert {n["Node Type"] for n in of_samples} == {"Index Scan"}
+    # They are added up in a hash table, and not sorted first.
+    sums = [n for n in plan if "load_id" in str(n.get("Group Key"))]
+    assert [n["Strategy"] for n in sums] == ["Hashed"]
