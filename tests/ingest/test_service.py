@@ -312,7 +312,7 @@ async def test_a_quiet_minute_is_told_unless_a_server_is_away(
     assert said_after(61)
 
 
-async def test_more_messages_in_hand_than_half_of_the_receive_maximum_are_a_flood(database: Database) -> None:
+async def test_half_of_the_receive_maximum_in_hand_is_a_flood(database: Database) -> None:
     service = Service(read(as_environment(database, Mqtt(host="none", receive_maximum=10), Ingest())))
     for _ in range(5):
         service._inbox.put(message("volttron/metering", b"{}"))

@@ -94,7 +94,7 @@ async def test_every_process_knows_how_many_vens_are_online(database: Database) 
 
 
 @pytest.mark.parametrize(("flooded", "steps"), [(False, 4), (True, 1)])
-async def test_late_readings_get_a_step_a_turn_while_the_broker_has_a_backlog(
+async def test_late_readings_get_a_step_a_turn_in_a_flood(
     monkeypatch: pytest.MonkeyPatch, database: Database, flooded: bool, steps: int
 ) -> None:
     clock = [100.0]
