@@ -44,6 +44,7 @@ class Case(NamedTuple):
 
 CASES = (
     Case("one VEN, a day at 5 s", 1, 24, 5),
+    Case("all of 1,000 VENs, a day at 5 min", 1000, 24, 300),
     Case("1,000 VENs, a night at 60 s", 1000, 8, 60),
     Case("10,000 VENs, a night at 15 min", 10_000, 8, 900),
 )
