@@ -14,6 +14,9 @@ from shared.sql import compose, load_blocks
 
 SQL = load_blocks(Path(__file__).with_name("new_samples.sql"))
 
+# 512 MiB. After a long pause, for instance while another process led, what is older is hardly in memory any more.
+_MOST_PAGES = 65_536
+
 
 class NewSamples:
     """Remembers how far today's samples have been read."""
@@ -23,13 +26,13 @@ class NewSamples:
         self._pages = 0
 
     async def read(self, connection: Connection, now: datetime) -> int:
-        """Read the samples that were stored since the last call into the partition of `now`; returns how many. At the
-        first call, none: what was stored before has been in memory too long ago."""
+        """Read the samples that were stored since the last call into the partition of `now`, the last _MOST_PAGES at
+        most; returns how many. At the first call, none: when they were stored is not known."""
         partition = f"ven_load_samples_{now:%Y%m%d}"
         pages = await connection.fetchval(SQL["pages"], partition)
         if pages is None:
             return 0
-        first, known = self._pages, partition == self._partition
+        first, known = max(self._pages, pages - _MOST_PAGES), partition == self._partition
         # The last page may still take rows: it is read again.
         self._partition, self._pages = partition, max(0, pages - 1)
         if not known or first >= pages:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.upkeep import new_samples
 from ingest.upkeep.new_samples import NewSamples
 from shared.db import Connection
 from tests.ingest.upkeep.support import explained
@@ -60,3 +61,14 @@ async def test_the_next_day_is_read_from_its_first_page(connection: Connection) 
     assert await new.read(connection, tomorrow) == 0
     await store(connection, 100, tomorrow)
     assert await new.read(connection, tomorrow) == 100
+
+
+async def test_after_a_long_pause_the_last_pages_are_read(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = NewSamples()
+    await store(connection, 0)
+    await new.read(connection, NOW)
+    await store(connection, 1000)
+    monkeypatch.setattr(new_samples, "_MOST_PAGES", 2)
+    assert 0 < await new.read(connection, NOW) < 300
