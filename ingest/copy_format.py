@@ -6,9 +6,10 @@ It replaces asyncpg's record encoder, because it copies a message's JSON as the 
 packs the numbers of a row in one call.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import cache
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from ingest.receive.payloads import WireLoad
@@ -28,12 +29,12 @@ TELEMETRY_COLUMNS = (
     "received_at",
     "lists_loads",
 )
-SAMPLE_COLUMNS = (
+LIST_COLUMNS = (
     "ven_id",
     "ts",
-    "load_id",
-    "load_type",
-    "name",
+    "load_ids",
+    "load_types",
+    "names",
     "used_power_kw",
     "shed_power_kw",
     "shed_capability_kw",
@@ -43,16 +44,19 @@ SAMPLE_COLUMNS = (
 _NULL = b"\xff\xff\xff\xff"
 _count = Struct("!h").pack
 _TELEMETRY_FIELDS = _count(len(TELEMETRY_COLUMNS))
-_SAMPLE_FIELDS = _count(len(SAMPLE_COLUMNS))
+_LIST_FIELDS = _count(len(LIST_COLUMNS))
 _FALSE, _TRUE = b"\0\0\0\x01\0", b"\0\0\0\x01\x01"
 _length = Struct("!i").pack
 _float = Struct("!id").pack
 _two_floats = Struct("!idid").pack
 _timestamp = Struct("!iq").pack
-# The fields used, shed, shed capability, capacity, in the three combinations that firmware sends most often.
-_used_only = Struct("!idiii").pack
-_used_and_capacity = Struct("!idiiid").pack
-_all_but_shed = Struct("!idiidid").pack
+# The head of an array of one dimension: its length in bytes; dimensions, whether it has nulls, type of its elements;
+# how many there are, number of the first.
+_array = Struct("!iiiiii").pack
+_ARRAY_HEAD_BYTES = 20
+_TEXT, _DOUBLE = 25, 701
+_empty = Struct("!iiii").pack
+_NO_TEXTS, _NO_DOUBLES = _empty(12, 0, 0, _TEXT), _empty(12, 0, 0, _DOUBLE)
 
 # PostgreSQL counts microseconds from 2000-01-01.
 _POSTGRES_EPOCH = 946_684_800_000_000
@@ -87,15 +91,37 @@ def _number(value: float | None) -> bytes:
     return _NULL if value is None else _float(8, value)
 
 
-def _numbers(used: float, shed: float | None, capability: float | None, capacity: float | None) -> bytes:
-    if shed is None:
-        if capability is not None and capacity is not None:
-            return _all_but_shed(8, used, -1, 8, capability, 8, capacity)
-        if capability is None:
-            if capacity is None:
-                return _used_only(8, used, -1, -1, -1)
-            return _used_and_capacity(8, used, -1, -1, 8, capacity)
-    return b"".join((_float(8, used), _number(shed), _number(capability), _number(capacity)))
+def _texts(words: Sequence[bytes]) -> bytes:
+    """An array of texts, each as a field; null if all are null."""
+    nulls = words.count(_NULL)
+    if nulls == len(words):
+        return _NULL
+    data = b"".join(words)
+    return _array(_ARRAY_HEAD_BYTES + len(data), 1, nulls > 0, _TEXT, len(words), 1) + data
+
+
+@cache
+def _doubles_format(count: int) -> Struct:
+    return Struct("!iiiiii" + "id" * count)
+
+
+def _doubles(values: Sequence[float]) -> bytes:
+    """An array of doubles."""
+    count = len(values)
+    fields: list[float] = [8] * (2 * count)
+    fields[1::2] = values
+    return _doubles_format(count).pack(_ARRAY_HEAD_BYTES + 12 * count, 1, 0, _DOUBLE, count, 1, *fields)
+
+
+def _optional_doubles(values: Sequence[float | None]) -> bytes:
+    """An array of doubles and nulls; null if all are null."""
+    nulls = values.count(None)
+    if nulls == len(values):
+        return _NULL
+    if not nulls:
+        return _doubles(cast("Sequence[float]", values))
+    data = b"".join(map(_number, values))
+    return _array(_ARRAY_HEAD_BYTES + len(data), 1, 1, _DOUBLE, len(values), 1) + data
 
 
 def key(ven_id: str, ts: int) -> bytes:
@@ -131,18 +157,20 @@ def telemetry(
     )
 
 
-def samples(row_key: bytes, loads: "Iterable[WireLoad]") -> bytes:
-    """The rows of ven_load_samples, one for each load, in the order of SAMPLE_COLUMNS. Each load has its load_id."""
-    parts: list[bytes] = []
-    start = _SAMPLE_FIELDS + row_key
-    for load in loads:
-        encoded = (load.load_id or "").encode()
-        parts += (
-            start,
-            _length(len(encoded)),
-            encoded,
-            _words[load.type],
-            _words[load.name],
-            _numbers(load.current_power_kw, load.shed_power_kw, load.shed_capability_kw, load.capacity_kw),
+def load_list(row_key: bytes, loads: "Sequence[WireLoad]") -> bytes:
+    """The row of ven_load_lists, in the order of LIST_COLUMNS. Each load has its load_id."""
+    if not loads:
+        return b"".join((_LIST_FIELDS, row_key, _NO_TEXTS, _NULL, _NULL, _NO_DOUBLES, _NULL, _NULL, _NULL))
+    return b"".join(
+        (
+            _LIST_FIELDS,
+            row_key,
+            _texts([_text(load.load_id or "") for load in loads]),
+            _texts([_words[load.type] for load in loads]),
+            _texts([_words[load.name] for load in loads]),
+            _doubles([load.current_power_kw for load in loads]),
+            _optional_doubles([load.shed_power_kw for load in loads]),
+            _optional_doubles([load.shed_capability_kw for load in loads]),
+            _optional_doubles([load.capacity_kw for load in loads]),
         )
-    return b"".join(parts)
+    )

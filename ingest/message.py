@@ -20,10 +20,11 @@ class Outcome(Enum):
 class Reading:
     """A decoded telemetry message: the VEN's panel at `ts`, and its rows, ready for COPY.
 
+    `row`: of ven_telemetry; `list_row`: of ven_load_lists, empty without a list of loads.
     `lists_loads`: whether the message has a list of loads.
     `complete`: whether no load was left out of that list, so that it says which loads the VEN has.
     `description`: a hash of what the list says of each load, except the powers; None without a load.
-    `loads`: kept only if the payload cannot be decoded again in the plain way, else None; `samples` has them too.
+    `loads`: kept only if the payload cannot be decoded again in the plain way, else None; `list_row` has them too.
     `flaws`: which parts of the message were left out, and why.
     """
 
@@ -33,12 +34,12 @@ class Reading:
         "description",
         "event_id",
         "flaws",
+        "list_row",
         "lists_loads",
         "loads",
         "requested_reduction_kw",
         "row",
         "sample_count",
-        "samples",
         "shed_power_kw",
         "ts",
         "used_power_kw",
@@ -58,7 +59,7 @@ class Reading:
     flaws: tuple[str, ...]
     description: int | None
     row: bytes
-    samples: bytes
+    list_row: bytes
     sample_count: int
 
 
@@ -213,7 +214,7 @@ class Message:
         if self.parts:
             return held + sum(part.weight for part in self.parts)
         if isinstance(content, Reading):
-            return held + len(content.row) + len(content.samples)
+            return held + len(content.row) + len(content.list_row)
         return held if isinstance(content, DeadLetter) else held + len(self.payload)
 
 

@@ -10,10 +10,10 @@ from shared.sql import load_blocks
 SQL = load_blocks(Path(__file__).with_name("schema.sql"))
 
 TABLES = (
-    *("vens", "ven_loads", "ven_telemetry", "ven_load_samples"),
+    *("vens", "ven_loads", "ven_telemetry", "ven_load_lists"),
     *tiers.TABLES,
     *("rollup_state", "holds", "ven_open", "late_readings", "late_lists"),
-    *("current_loads", "ven_signs", "_yoyo_migration"),
+    *("ven_load_samples", "current_loads", "ven_signs", "_yoyo_migration"),
 )
 
 

@@ -95,29 +95,23 @@ spans AS (
 -- name: load_samples
 -- Fragment. The same for a load: a sample speaks until its VEN's next list of loads, even if the load is not in that.
 lists AS MATERIALIZED (
-    SELECT s.first, s.last, t.ts, t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts
+    SELECT s.first, s.last, t.ts, t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY s.first ORDER BY t.ts) AS next_ts,
+           t.place, t.used_power_kw[t.place] AS used_kw, coalesce(t.shed_power_kw[t.place], 0) AS shed_kw
     FROM stretches s
     JOIN LATERAL (
-        SELECT ts FROM (
-            SELECT ts FROM ven_telemetry r
+        SELECT *, array_position(load_ids, $6::text) AS place FROM (
+            SELECT * FROM ven_load_lists r
             WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.first
-              AND r.lists_loads
             ORDER BY r.ts DESC LIMIT 1
         ) AS carried
         UNION ALL
-        SELECT ts FROM ven_telemetry r WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last AND r.lists_loads
+        SELECT *, array_position(load_ids, $6::text)
+        FROM ven_load_lists r WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last
         OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ), spans AS (
-    SELECT l.*, x.used_power_kw AS used_kw, coalesce(x.shed_power_kw, 0) AS shed_kw,
-           NULL::double precision AS requested_kw, NULL::text AS event_id
-    FROM lists l
-    JOIN LATERAL (
-        SELECT used_power_kw, shed_power_kw FROM ven_load_samples r
-        WHERE r.ven_id = $5::text AND r.ts = l.ts AND r.load_id = $6::text
-        OFFSET 0
-    ) AS x ON true
+    SELECT *, NULL::double precision AS requested_kw, NULL::text AS event_id FROM lists WHERE place IS NOT NULL
 )
 
 -- name: ven_tier

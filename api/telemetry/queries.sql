@@ -30,13 +30,13 @@ SELECT least(
            (SELECT bucket FROM {widest_load}
             WHERE ven_id = {ven} AND load_id = {load} ORDER BY bucket LIMIT 1),
            (SELECT min(ts) FROM late_lists WHERE ven_id = {ven}),
-           (SELECT ts FROM ven_load_samples
-            WHERE ven_id = {ven} AND load_id = {load} AND ts >= (SELECT {loads_closed} FROM rollup_state)
+           (SELECT ts FROM ven_load_lists
+            WHERE ven_id = {ven} AND {load} = ANY (load_ids) AND ts >= (SELECT {loads_closed} FROM rollup_state)
             ORDER BY ts LIMIT 1)
        ) AS start,
        greatest(
-           (SELECT ts FROM ven_load_samples
-            WHERE ven_id = {ven} AND load_id = {load}
+           (SELECT ts FROM ven_load_lists
+            WHERE ven_id = {ven} AND {load} = ANY (load_ids)
               AND ts >= (SELECT {loads_closed} - (SELECT max(hold) FROM holds) FROM rollup_state)
             ORDER BY ts DESC LIMIT 1) + (SELECT max(hold) FROM holds),
            (SELECT bucket FROM {widest_load}

@@ -190,7 +190,7 @@ def _reading(
     loads = wire.loads or ()
     reading.description = describe(loads) if loads else None
     reading.sample_count = len(loads)
-    reading.samples = copy_format.samples(key, loads)
+    reading.list_row = copy_format.load_list(key, loads) if lists_loads else b""
     reading.loads = None
     reading.flaws = ()
     return reading

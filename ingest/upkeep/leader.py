@@ -11,7 +11,7 @@ from ingest.partitions import Partitions
 from ingest.upkeep import history, late, loads, retention, sums, tick
 from ingest.upkeep.horizon import Horizon
 from ingest.upkeep.lead import Lead
-from ingest.upkeep.new_samples import NewSamples
+from ingest.upkeep.new_lists import NewLists
 from shared import advisory_locks
 from shared.config import Dashboard, Database, Retention
 from shared.db import Connection
@@ -68,7 +68,7 @@ class Leader:
             ),
         ]
         self._counter, self._load_counter, self._horizon = tick.Counter(), loads.LoadCounter(), Horizon()
-        self._new_samples = NewSamples()
+        self._new_lists = NewLists()
         self._backfill, self._loads_backfill = history.Backfill(history.VENS), history.Backfill(history.LOADS)
         self._upkeep_at = self._trim_at = 0.0
 
@@ -102,7 +102,7 @@ class Leader:
 
     async def _loads_turn(self, connection: Connection) -> float:
         began = time.monotonic()
-        await self._new_samples.read(connection, await connection.fetchval("SELECT clock_timestamp()"))
+        await self._new_lists.read(connection, await connection.fetchval("SELECT clock_timestamp()"))
         while await self._load_counter.step(connection):
             pass
         await self._redo(loads.redo, connection)

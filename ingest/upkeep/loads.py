@@ -45,6 +45,7 @@ class LoadCounter:
 
 async def _count(connection: Connection, start: datetime, end: datetime) -> None:
     await sums.make_months(connection, start, end)
+    await connection.execute(SQL["join_by_hash"])
     await connection.execute(SQL["count_lists"], start, end)
     await sums.sum_up(connection, start, end, "load")
     await connection.execute(SQL["forget_silent_lists"], end)
@@ -75,5 +76,6 @@ async def recount(connection: Connection, start: datetime, end: datetime, waterm
         return
     await sums.make_months(connection, start, end)
     await sums.delete_between(connection, start, end, "load")
+    await connection.execute(SQL["join_by_hash"])
     await connection.execute(SQL["recount_loads"], start, end)
     await sums.sum_up(connection, start, end, "load")

@@ -7,11 +7,13 @@ vens AS MATERIALIZED (
     SELECT ven_id, first, last, array_agg(ts) AS times, max(ts) AS last_ts FROM lists GROUP BY ven_id, first, last
 )
 
--- name: pieces
--- Fragment. The span of each list of `vens` is found once and cut at five minutes. OFFSET 0: its samples are found by
--- its key, whatever statistics the planner has. Half a minute at a time, by VEN within it (hashtext is quicker to sort
--- than an id): so few pages are read that they stay in shared_buffers, and a VEN's sums in the processor's cache. Rows are
--- written in the order of their key.
+-- name: counted_at
+-- Fragment. The five minutes in which a list is counted: the expression of an index.
+date_bin('5 minutes', ts, '1970-01-01 00:00:00+00')
+
+-- name: cut
+-- Fragment. `cut`: the span of each list of `vens`, found once and cut at five minutes: from `a` to `b`, in us after the
+-- list's time.
 cut AS MATERIALIZED (
     SELECT ven_id, ts, bucket, us_between(ts, greatest(starts, bucket)) AS a,
            us_between(ts, least(ends, bucket + interval '5 minutes')) AS b
@@ -29,21 +31,35 @@ cut AS MATERIALIZED (
         ) AS spans
         WHERE ends > starts
     ) AS buckets
-    ORDER BY (date_part('epoch', ts) / 30)::bigint * 4294967296 + hashtext(ven_id)
 )
-INSERT INTO load_power_5m
-SELECT c.ven_id, s.load_id, c.bucket,
-       sum(energy(s.used_power_kw, c.b) - CASE WHEN c.a > 0 THEN energy(s.used_power_kw, c.a) ELSE 0 END),
-       coalesce(sum(energy(s.shed_power_kw, c.b) - CASE WHEN c.a > 0 THEN energy(s.shed_power_kw, c.a) ELSE 0 END), 0),
-       sum(c.b - c.a)
-FROM cut c
-JOIN LATERAL (
-    SELECT load_id, used_power_kw, shed_power_kw FROM ven_load_samples x
-    WHERE x.ven_id = c.ven_id AND x.ts = c.ts
+
+-- name: list_of
+-- Fragment. The list of a row of `cut` (c), looked up by its key: OFFSET 0, whatever statistics the planner has.
+LATERAL (
+    SELECT load_ids, used_power_kw, shed_power_kw FROM ven_load_lists WHERE ven_id = c.ven_id AND ts = c.ts
     OFFSET 0
-) AS s ON true
-GROUP BY c.ven_id, s.load_id, c.bucket
-ORDER BY c.ven_id, s.load_id, c.bucket
+) AS l
+
+-- name: add_up
+-- Fragment. Adds up the loads of `told`, the rows of `cut` with their lists. MATERIALIZED: sums are made in a hash table;
+-- otherwise the planner may sort all samples, because rows are written in the order of their key.
+energies AS MATERIALIZED (
+    SELECT ven_id, load_id, bucket,
+           sum(energy(used_kw, b) - CASE WHEN a > 0 THEN energy(used_kw, a) ELSE 0 END) AS used_uwh,
+           coalesce(sum(energy(shed_kw, b) - CASE WHEN a > 0 THEN energy(shed_kw, a) ELSE 0 END), 0) AS shed_uwh,
+           sum(b - a) AS covered_us
+    FROM (
+        SELECT ven_id, bucket, a, b,
+               unnest(load_ids) AS load_id, unnest(used_power_kw) AS used_kw, unnest(shed_power_kw) AS shed_kw
+        FROM told
+    ) AS samples
+    GROUP BY ven_id, load_id, bucket
+)
+INSERT INTO load_power_5m SELECT * FROM energies ORDER BY ven_id, load_id, bucket
+
+-- name: join_by_hash
+-- Until the transaction ends, joins that can be made by a hash table are, whatever statistics the planner has.
+SET LOCAL enable_nestloop = off
 
 -- name: count_lists
 -- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists. A list that came late, but before
@@ -51,7 +67,8 @@ ORDER BY c.ven_id, s.load_id, c.bucket
 WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS (
     SELECT ven_id, ts, $1::timestamptz AS first, $2::timestamptz AS last FROM loads_open WHERE until > $1
     UNION ALL
-    SELECT ven_id, ts, $1, $2 FROM ven_telemetry WHERE ts >= $1 AND ts < $2 AND lists_loads
+    SELECT ven_id, ts, $1, $2 FROM ven_load_lists
+    WHERE {counted_at} >= $1 AND {counted_at} < $2 AND ts >= $1 AND ts < $2
 ), {vens}, opened AS (
     INSERT INTO loads_open
     SELECT v.ven_id, v.last_ts, v.last_ts + h.hold
@@ -59,7 +76,15 @@ WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS 
     JOIN hold_spans h ON v.last_ts >= h.since AND v.last_ts < h.before
     WHERE v.last_ts >= $1
     ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
-), {pieces}
+), {cut}, told AS (
+    SELECT c.ven_id, c.bucket, c.a, c.b, l.load_ids, l.used_power_kw, l.shed_power_kw
+    FROM cut c
+    JOIN (
+        SELECT * FROM ven_load_lists WHERE {counted_at} >= $1 AND {counted_at} < $2 AND ts >= $1 AND ts < $2 OFFSET 0
+    ) AS l ON l.ven_id = c.ven_id AND l.ts = c.ts
+    UNION ALL
+    SELECT c.ven_id, c.bucket, c.a, c.b, l.* FROM cut c CROSS JOIN {list_of} WHERE c.ts < $1
+), {add_up}
 
 -- name: forget_silent_lists
 -- $1: the watermark of loads. Deletes the open lists that no longer speak.
@@ -92,9 +117,9 @@ DELETE FROM load_power_5m r USING stretches u
 WHERE r.ven_id = u.ven_id AND r.bucket >= u.first AND r.bucket < u.last
 
 -- name: counted_list
--- Fragment. Conditions of a reading (r): it lists loads, and is not noted as late. As a scalar subquery, the note is
--- looked up by key, row by row.
-r.lists_loads AND (SELECT l.ts FROM late_lists l WHERE l.ven_id = r.ven_id AND l.ts = r.ts) IS NULL
+-- Fragment. A condition of a list (r): it is not noted as late. As a scalar subquery, the note is looked up by key, row
+-- by row.
+(SELECT l.ts FROM late_lists l WHERE l.ven_id = r.ven_id AND l.ts = r.ts) IS NULL
 
 -- name: count_loads
 -- Lists that are still noted as late are left for a later redo. Before a stretch, the last counted list is enough.
@@ -103,17 +128,19 @@ WITH lists AS (
     FROM stretches u
     JOIN LATERAL (
         SELECT ts FROM (
-            SELECT ts FROM ven_telemetry r
+            SELECT ts FROM ven_load_lists r
             WHERE r.ven_id = u.ven_id AND r.ts >= u.first - (SELECT max(hold) FROM holds) AND r.ts < u.first
               AND {counted_list}
             ORDER BY r.ts DESC LIMIT 1
         ) AS carried
         UNION ALL
-        SELECT ts FROM ven_telemetry r
+        SELECT ts FROM ven_load_lists r
         WHERE r.ven_id = u.ven_id AND r.ts >= u.first AND r.ts < u.last AND {counted_list}
         OFFSET 0
     ) AS t ON true
-), {vens}, {pieces}
+), {vens}, {cut}, told AS (
+    SELECT c.ven_id, c.bucket, c.a, c.b, l.* FROM cut c CROSS JOIN {list_of}
+), {add_up}
 
 -- name: reopen_lists
 -- $1: the watermark of loads. Writes the open lists of VENs whose stretch reaches it.
@@ -121,7 +148,7 @@ INSERT INTO loads_open
 SELECT s.ven_id, t.ts, t.ts + h.hold
 FROM (SELECT DISTINCT ven_id FROM stretches WHERE last = $1::timestamptz) AS s
 JOIN LATERAL (
-    SELECT ts FROM ven_telemetry r
+    SELECT ts FROM ven_load_lists r
     WHERE r.ven_id = s.ven_id AND r.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND r.ts < $1::timestamptz
       AND {counted_list}
     ORDER BY r.ts DESC LIMIT 1
@@ -129,11 +156,25 @@ JOIN LATERAL (
 JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 
+-- name: first_at
+-- Fragment. The five minutes of the first list that may speak at $1.
+date_bin('5 minutes', $1 - (SELECT max(hold) FROM holds), '1970-01-01 00:00:00+00')
+
 -- name: recount_loads
 -- $1, $2: from, to, both at five minutes. Lists that are noted as late are left for a redo.
 WITH lists AS (
     SELECT t.ven_id, t.ts, $1::timestamptz AS first, $2::timestamptz AS last
-    FROM ven_telemetry t
-    WHERE t.ts >= $1 - (SELECT max(hold) FROM holds) AND t.ts < $2 AND t.lists_loads
+    FROM ven_load_lists t
+    WHERE {counted_at} >= {first_at} AND {counted_at} < $2
+      AND t.ts >= $1 - (SELECT max(hold) FROM holds) AND t.ts < $2
       AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
-), {vens}, {pieces}
+), {vens}, {cut}, told AS (
+    SELECT c.ven_id, c.bucket, c.a, c.b, l.load_ids, l.used_power_kw, l.shed_power_kw
+    FROM cut c
+    JOIN (
+        SELECT * FROM ven_load_lists
+        WHERE {counted_at} >= {first_at} AND {counted_at} < $2
+          AND ts >= $1 - (SELECT max(hold) FROM holds) AND ts < $2
+        OFFSET 0
+    ) AS l ON l.ven_id = c.ven_id AND l.ts = c.ts
+), {add_up}

@@ -83,7 +83,7 @@ async def drop_raw_days(connection: Connection, until: datetime) -> None:
         while await connection.fetchval(SQL["late_before"], raw_from):
             await late.redo(connection)
             await loads.redo(connection)
-        for table in ("ven_telemetry", "ven_load_samples"):
+        for table in ("ven_telemetry", "ven_load_lists"):
             await _drop_partitions(connection, table, ends)
 
 

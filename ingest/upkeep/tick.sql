@@ -37,15 +37,16 @@ forgotten AS (DELETE FROM late_readings WHERE ts >= $1 AND ts < $2)
 -- $1, $2: from, to, within one minute -> how many readings were counted, and the time of the first.
 -- OFFSET 0: readings are found by their time and then sorted; otherwise the planner may walk a whole index in the order
 -- of its key. `ctid >= '(0,0)'`: all rows of ven_open, page by page, because nearly all are needed.
+-- Energies of VENs are added up as doubles, which costs less: within a minute they are below 2^53 uWh, so exact.
 WITH {forgotten}, reported AS (
     SELECT ven_id, count(*) AS readings, min(ts) AS first_ts, max(ts) AS ts,
            max(until) FILTER (WHERE next_ts IS NULL) AS until,
            max(used_kw) FILTER (WHERE next_ts IS NULL) AS used_kw,
            max(shed_kw) FILTER (WHERE next_ts IS NULL) AS shed_kw,
            max(requested_kw) FILTER (WHERE next_ts IS NULL) AS requested_kw,
-           sum(energy(used_kw, us))::bigint AS used_uwh,
-           sum(energy(shed_kw, us))::bigint AS shed_uwh,
-           coalesce(sum(energy(requested_kw, us)), 0)::bigint AS requested_uwh,
+           sum(energy(used_kw, us)::double precision)::bigint AS used_uwh,
+           sum(energy(shed_kw, us)::double precision)::bigint AS shed_uwh,
+           coalesce(sum(energy(requested_kw, us)::double precision), 0)::bigint AS requested_uwh,
            sum(us)::bigint AS covered_us,
            coalesce(sum(us) FILTER (WHERE requested_kw IS NOT NULL), 0)::bigint AS event_us,
            max(event_id) AS event_id

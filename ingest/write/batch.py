@@ -1,5 +1,5 @@
-"""Writes one batch in one transaction: COPY of telemetry and samples; then VENs, loads, statuses, flaws, dead letters
-and notes of late readings."""
+"""Writes one batch in one transaction: COPY of telemetry and lists of loads; then VENs, loads, statuses, flaws, dead
+letters and notes of late readings."""
 
 from collections.abc import Sequence, Set
 from contextlib import AsyncExitStack
@@ -78,7 +78,7 @@ class Store:
         return await self.finish(await self.copy(connection, batch))
 
     async def copy(self, connection: Connection, batch: Sequence[Message]) -> Copied:
-        """Open a transaction, and copy the readings that are not stored yet, with their samples.
+        """Open a transaction, and copy the readings that are not stored yet, with their lists of loads.
 
         Raises TooOldError, or what asyncpg raises; then the transaction is rolled back.
         """
@@ -145,8 +145,8 @@ class Store:
         """Store the loads of readings that were stored before without loads."""
         found = await look_at_repeats(connection, singles, stored)
         if found.loads:
-            samples = [reading.samples for reading in found.loads]
-            await _copy(connection, "ven_load_samples", copy_format.SAMPLE_COLUMNS, samples)
+            lists = [reading.list_row for reading in found.loads]
+            await _copy(connection, "ven_load_lists", copy_format.LIST_COLUMNS, lists)
         return found
 
     def _spoken(self, singles: Sequence[Message], stored: set[Reading], again: Set[Message]) -> Spoken:
@@ -170,9 +170,9 @@ class Store:
             stored = {reading for reading in readings if (reading.ven_id, reading.ts) in new}
         else:
             await _copy(connection, "ven_telemetry", copy_format.TELEMETRY_COLUMNS, rows)
-        samples = [reading.samples for reading in readings if reading.samples and reading in stored]
-        if samples:
-            await _copy(connection, "ven_load_samples", copy_format.SAMPLE_COLUMNS, samples)
+        lists = [reading.list_row for reading in readings if reading.lists_loads and reading in stored]
+        if lists:
+            await _copy(connection, "ven_load_lists", copy_format.LIST_COLUMNS, lists)
         return stored
 
 

@@ -36,7 +36,7 @@ async def look_at_repeats(
     lacking: dict[Key, Reading] = {}
     for _, reading in repeats:
         row = found.get(_key(reading))
-        if reading.samples and row is not None and not row["load_ids"]:
+        if reading.sample_count and row is not None and not row["load_ids"]:
             lacking.setdefault(_key(reading), reading)
     return Repeats(conflicts, await _claim(connection, lacking))
 

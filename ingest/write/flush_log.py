@@ -126,7 +126,7 @@ def flawed(batch: Sequence[Message]) -> int:
 
 
 def rows_of(batch: Sequence[Message], outcomes: Sequence[Outcome]) -> int:
-    """How many rows a batch has in the database: a reading and each of its samples are a row, others are one."""
+    """How much of a batch is stored: its readings and the samples in their lists, and one for everything else."""
     return sum(
         1 + m.content.sample_count if isinstance(m.content, Reading) else 1
         for whole, outcome in zip(batch, outcomes, strict=True)

@@ -121,5 +121,5 @@ SELECT coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint AS bytes,
            AS seconds
 FROM pg_inherits i
 JOIN pg_class p ON p.oid = i.inhrelid
-WHERE i.inhparent IN (to_regclass('ven_telemetry'), to_regclass('ven_load_samples'))
+WHERE i.inhparent IN (to_regclass('ven_telemetry'), to_regclass('ven_load_lists'))
   AND starts_with(pg_get_expr(p.relpartbound, p.oid), 'FOR VALUES FROM (''' || to_char(now(), 'YYYY-MM-DD'))

@@ -26,9 +26,11 @@ SELECT 'ven-' || v, t + v % 60 * interval '1 second', 1 + v % 7, 0, ('{"filler":
 FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', $3::interval) AS t,
      generate_series(1, $4::integer) AS v
 """
-_SAMPLES = """
-INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
-SELECT ven_id, ts, 'load-' || l, l FROM ven_telemetry, generate_series(1, $1::integer) AS l ORDER BY ts, ven_id
+_LISTS = """
+INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw)
+SELECT ven_id, ts, array_agg('load-' || l), array_agg(l) FROM ven_telemetry, generate_series(1, $1::integer) AS l
+GROUP BY ven_id, ts
+ORDER BY ts, ven_id
 """
 _NOTES = "INSERT INTO {} (ven_id, ts) SELECT ven_id, ts FROM ven_telemetry"
 
@@ -63,7 +65,7 @@ async def measure(server: EmbeddedPostgres, case: Case) -> tuple[int, float, flo
             )
         await count(connection, end + timedelta(minutes=15))
         await connection.execute(_READINGS, start, end, timedelta(seconds=case.every), case.vens)
-        await connection.execute(_SAMPLES, _LOADS)
+        await connection.execute(_LISTS, _LOADS)
         for table in ("late_readings", "late_lists"):
             await connection.execute(_NOTES.format(table))
         await connection.execute("ANALYZE late_readings")

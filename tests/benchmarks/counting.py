@@ -18,7 +18,7 @@ from rich.table import Table
 from ingest.database import leader_connection
 from ingest.upkeep import loads, sums, tick
 from ingest.upkeep.fragments import MINUTE
-from ingest.upkeep.new_samples import NewSamples
+from ingest.upkeep.new_lists import NewLists
 from shared.commands.migrate import migrate
 from shared.config import Database
 from shared.db import Connection
@@ -49,7 +49,7 @@ async def fill(connection: Connection, start: datetime, vens: int, every: timede
     """Store the readings of a minute, of 8 loads each."""
     span = start, start + MINUTE
     await connection.execute(SQL["telemetry"], *span, every, vens)
-    await connection.execute(SQL["samples"], *span)
+    await connection.execute(SQL["lists"], *span)
 
 
 async def measure(db: Database, options: argparse.Namespace) -> Cost:
@@ -59,10 +59,10 @@ async def measure(db: Database, options: argparse.Namespace) -> Cost:
         await writer.execute(SQL["make_day"], START)
         await sums.make_months(leader, START, START + WIDEST.width)
         pid = leader.get_server_pid()
-        counter, load_counter, new_samples = tick.Counter(), loads.LoadCounter(), NewSamples()
+        counter, load_counter, new_lists = tick.Counter(), loads.LoadCounter(), NewLists()
         await tick.close(leader, START)
         await tick.begin(leader, START)
-        await new_samples.read(leader, START)
+        await new_lists.read(leader, START)
         readings, spent, at, stored = 0, [0.0, 0.0], START, START
         while at < START + WIDEST.width:
             at += timedelta(seconds=options.tick)
@@ -73,7 +73,7 @@ async def measure(db: Database, options: argparse.Namespace) -> Cost:
             readings += await counter.advance(leader, at)
             counted = seconds_of([pid])
             if not options.unread:
-                await new_samples.read(leader, at)
+                await new_lists.read(leader, at)
             while await load_counter.step(leader):
                 pass
             spent[0] += counted - began

@@ -14,11 +14,12 @@ FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', $3:
      generate_series(0, $4::integer - 1) AS v
 ORDER BY t, v % 1000, v
 
--- name: samples
--- $1, $2: from, until: eight of each reading
-INSERT INTO ven_load_samples (ven_id, ts, load_id, load_type, name, used_power_kw, shed_capability_kw, capacity_kw)
-SELECT t.ven_id, t.ts, t.ven_id || '-' || l, 'water_heater', 'Load number ' || l, round((7 * sin(l + t.used_power_kw))::numeric, 3),
-       0.5, 7.5
+-- name: lists
+-- $1, $2: from, until: eight loads of each reading
+INSERT INTO ven_load_lists (ven_id, ts, load_ids, load_types, names, used_power_kw, shed_capability_kw, capacity_kw)
+SELECT t.ven_id, t.ts, array_agg(t.ven_id || '-' || l), array_agg('water_heater'::text), array_agg('Load number ' || l),
+       array_agg(round((7 * sin(l + t.used_power_kw))::numeric, 3)), array_agg(0.5), array_agg(7.5)
 FROM ven_telemetry t, generate_series(0, 7) AS l
 WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
-ORDER BY t.ts, t.ven_id, l
+GROUP BY t.ven_id, t.ts
+ORDER BY t.ts, t.ven_id

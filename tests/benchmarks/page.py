@@ -55,7 +55,7 @@ async def fill(settings: Database, vens: int) -> None:
     for day in (start, now):
         await connection.execute("SELECT make_raw_day($1)", day.replace(hour=0, minute=0))
     await connection.execute(_SQL["telemetry"], start, now, vens)
-    await connection.execute(_SQL["samples"], start, now, _VEN, _LOADS)
+    await connection.execute(_SQL["lists"], start, now, _VEN, _LOADS)
     await connection.execute("VACUUM (ANALYZE, FREEZE)")
     await count(connection, now)
     await connection.close()

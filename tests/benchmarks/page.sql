@@ -9,10 +9,12 @@ SELECT 'bench-' || lpad(v::text, 5, '0'), t + v % 300 * interval '1 second',
 FROM generate_series($1::timestamptz, $2::timestamptz - interval '5 minutes', interval '5 minutes') AS t,
      generate_series(0, $3::integer - 1) AS v
 
--- name: samples
+-- name: lists
 -- $1, $2: from, until; $3: VEN; $4: loads
-INSERT INTO ven_load_samples
-SELECT $3::text, t, $3 || '-' || l, 'hvac', 'Load number ' || l, 0.25 + sin(l + extract(epoch FROM t) / 7200) / 8, 0,
-       0.2, 3.5
+INSERT INTO ven_load_lists
+SELECT $3::text, t, array_agg($3 || '-' || l), array_agg('hvac'::text), array_agg('Load number ' || l),
+       array_agg(0.25 + sin(l + extract(epoch FROM t) / 7200) / 8), array_agg(0), array_agg(0.2), array_agg(3.5)
 FROM generate_series($1::timestamptz, $2::timestamptz - interval '5 minutes', interval '5 minutes') AS t,
      generate_series(0, $4::integer - 1) AS l
+GROUP BY t
+ORDER BY t

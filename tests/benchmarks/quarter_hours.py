@@ -25,10 +25,12 @@ SELECT 'ven-' || v, t, 1 + v % 7, 0, '{}', t, true
 FROM (SELECT v, $1::timestamptz + interval '15 minutes' * (v - 1) / $2::integer AS t
       FROM generate_series(1, $2::integer) AS v) AS readings
 """
-_SAMPLES = """
-INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
-SELECT ven_id, ts, 'load-' || l, l FROM ven_telemetry, generate_series(1, $2::integer) AS l
-WHERE ts >= $1 AND ts < $1 + interval '15 minutes' ORDER BY ts, ven_id
+_LISTS = """
+INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw)
+SELECT ven_id, ts, array_agg('load-' || l), array_agg(l) FROM ven_telemetry, generate_series(1, $2::integer) AS l
+WHERE ts >= $1 AND ts < $1 + interval '15 minutes'
+GROUP BY ven_id, ts
+ORDER BY ts, ven_id
 """
 
 
@@ -36,7 +38,7 @@ async def fill(connection: Connection, start: datetime, vens: int, of_loads: int
     """Store a reading of each VEN in the quarter of an hour that begins at `start`."""
     await connection.execute("SELECT make_raw_day($1)", start.replace(hour=0, minute=0))
     await connection.execute(_READINGS, start, vens)
-    await connection.execute(_SAMPLES, start, of_loads)
+    await connection.execute(_LISTS, start, of_loads)
 
 
 async def count_quarter(connection: Connection, start: datetime) -> None:

@@ -78,7 +78,7 @@ class Fleet:
             await connection.execute("SELECT make_raw_day($1)", day)
             day += timedelta(days=1)
         payload = '{"filler":"' + "x" * (_PAYLOAD_BYTES - 14) + '"}'
-        for name, *values in (("telemetry", self.vens, payload), ("samples", self.vens, self.loads)):
+        for name, *values in (("telemetry", self.vens, payload), ("lists", self.vens, self.loads)):
             await connection.execute(_SQL[name], self.start, self.now, *values)
         await connection.execute(_SQL["vens"])
         await connection.execute("VACUUM (ANALYZE, FREEZE)")

@@ -10,14 +10,16 @@ SELECT 'ven-' || lpad(v::text, 5, '0'), t + v % 60 * interval '1 second', 2 + si
 FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 minute', interval '1 minute') AS t,
      generate_series(1, $3::integer) AS v
 
--- name: samples
+-- name: lists
 -- $1, $2: from, until; $3: VENs; $4: loads
-INSERT INTO ven_load_samples
-SELECT 'ven-' || lpad(v::text, 5, '0'), t + v % 60 * interval '1 second', 'load-' || l,
-       (ARRAY['hvac', 'ev', 'pool_pump', 'water_heater'])[l % 4 + 1], 'Load ' || l,
-       0.25 + sin(v + l + extract(epoch FROM t) / 7200) / 8, 0, 0.2, 3.5
+INSERT INTO ven_load_lists
+SELECT 'ven-' || lpad(v::text, 5, '0'), t + v % 60 * interval '1 second', array_agg('load-' || l),
+       array_agg((ARRAY['hvac', 'ev', 'pool_pump', 'water_heater'])[l % 4 + 1]), array_agg('Load ' || l),
+       array_agg(0.25 + sin(v + l + extract(epoch FROM t) / 7200) / 8), array_agg(0), array_agg(0.2), array_agg(3.5)
 FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 minute', interval '1 minute') AS t,
      generate_series(1, $3::integer) AS v, generate_series(1, $4::integer) AS l
+GROUP BY t, v
+ORDER BY t, v
 
 -- name: vens
 INSERT INTO vens (ven_id, first_seen_at, last_seen_at, telemetry_ts, used_power_kw, shed_power_kw,
@@ -35,7 +37,7 @@ FROM pg_class c
 JOIN pg_stat_user_tables s ON s.relid = c.oid
 LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
 LEFT JOIN pg_class p ON p.oid = i.inhparent
-WHERE coalesce(p.relname, c.relname) ~ '^(ven_telemetry|ven_load_samples|(ven|load|network)_power_[15]+m)$'
+WHERE coalesce(p.relname, c.relname) ~ '^(ven_telemetry|ven_load_lists|(ven|load|network)_power_[15]+m)$'
   AND c.relkind = 'r'
 GROUP BY 1
 ORDER BY 1

@@ -49,12 +49,12 @@ def store(database: Database, readings: Iterable[R], *, late: bool = False) -> N
             _TELEMETRY,
             [(r.ven, at(r.ts), r.used, r.shed, r.requested, r.event, r.loads is not None) for r in readings],
         )
-        samples = [
-            (r.ven, at(r.ts), load, used, shed) for r in readings for load, used, shed in r.loads or ()
-        ]
-        if samples:
-            cursor.executemany(_SAMPLE, samples)
-            cursor.executemany(_KNOWN, [(ven, load, ts) for ven, ts, load, _, _ in samples])
+        with_lists = [(r, r.loads) for r in readings if r.loads is not None]
+        if with_lists:
+            cursor.executemany(_LIST, [(r.ven, at(r.ts), *_arrays(loads)) for r, loads in with_lists])
+            known = [(r.ven, load, at(r.ts)) for r, loads in with_lists for load, *_ in loads]
+            if known:
+                cursor.executemany(_KNOWN, known)
         cursor.executemany(_VEN, [_ven(r) for r in readings])
         if late:
             cursor.executemany(
@@ -62,6 +62,12 @@ def store(database: Database, readings: Iterable[R], *, late: bool = False) -> N
             )
             lists = [(r.ven, at(r.ts)) for r in readings if r.loads is not None]
             cursor.executemany("INSERT INTO late_lists VALUES (%s, %s)", lists)
+
+
+def _arrays(loads: Iterable[tuple[str, float, float]]) -> Iterator[list[Any]]:
+    """The loads' ids, used powers and shed powers."""
+    rows = [(load, float(used), float(shed)) for load, used, shed in loads]
+    return ([row[column] for row in rows] for column in range(3))
 
 
 def _ven(r: R) -> tuple[Any, ...]:
@@ -103,7 +109,7 @@ def drop_raw(database: Database, before: int) -> None:
         connection.execute(
             "UPDATE rollup_state SET raw_from = %s + (SELECT max(hold) FROM holds)", [at(before)]
         )
-        for table in ("ven_telemetry", "ven_load_samples"):
+        for table in ("ven_telemetry", "ven_load_lists"):
             connection.execute(f"DELETE FROM {table} WHERE ts < %s".encode(), [at(before)])
 
 
@@ -136,9 +142,9 @@ def load(database: Database, ven_id: str, load_id: str, **columns: Any) -> None:
 
 
 def sample(database: Database, ven_id: str, load_id: str, ts: datetime, **columns: Any) -> None:
-    """A row of `ven_load_samples`."""
+    """A row of `ven_load_samples`: a load of the list of its VEN and time."""
     execute(database, "SELECT make_raw_day(%s)", ts.replace(hour=0, minute=0, second=0, microsecond=0))
-    _insert(database, "ven_load_samples", {"ven_id": ven_id, "load_id": load_id, "ts": ts, **columns})
+    execute(database, _SAMPLE, ven_id, ts, load_id, *map(columns.get, _SAMPLE_COLUMNS))
 
 
 def ago(seconds: float) -> datetime:
@@ -155,9 +161,22 @@ INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, requested_r
                            lists_loads, payload, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, '{}', now())
 """
-_SAMPLE = """
-INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw, shed_power_kw) VALUES (%s, %s, %s, %s, %s)
+_LIST = """
+INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw, shed_power_kw)
+VALUES (%s, %s, %s, %s::float8[], %s::float8[])
 """
+_SAMPLE = """
+INSERT INTO ven_load_lists AS l
+VALUES (%s, %s, ARRAY[%s], ARRAY[%s], ARRAY[%s], ARRAY[%s::float8], ARRAY[%s::float8], ARRAY[%s::float8],
+        ARRAY[%s::float8])
+ON CONFLICT (ven_id, ts) DO UPDATE SET
+    load_ids = l.load_ids || excluded.load_ids, load_types = l.load_types || excluded.load_types,
+    names = l.names || excluded.names, used_power_kw = l.used_power_kw || excluded.used_power_kw,
+    shed_power_kw = l.shed_power_kw || excluded.shed_power_kw,
+    shed_capability_kw = l.shed_capability_kw || excluded.shed_capability_kw,
+    capacity_kw = l.capacity_kw || excluded.capacity_kw
+"""
+_SAMPLE_COLUMNS = ("load_type", "name", "used_power_kw", "shed_power_kw", "shed_capability_kw", "capacity_kw")
 _KNOWN = """
 INSERT INTO ven_loads (ven_id, load_id, ts, sampled) VALUES (%s, %s, %s, true) ON CONFLICT DO NOTHING
 """

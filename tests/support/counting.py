@@ -27,7 +27,7 @@ ORIGIN = round(datetime(2026, 10, 24, 22, 30, tzinfo=UTC).timestamp())
 SPAN = 3 * 3600
 TABLES = ", ".join(
     (
-        *("vens", "ven_loads", "ven_telemetry", "ven_load_samples", *tiers.TABLES, "ven_open", "loads_open"),
+        *("vens", "ven_loads", "ven_telemetry", "ven_load_lists", *tiers.TABLES, "ven_open", "loads_open"),
         *("late_readings", "late_lists", "holds"),
     )
 )

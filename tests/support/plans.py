@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-RAW = ("ven_telemetry", "ven_load_samples")
+RAW = ("ven_telemetry", "ven_load_lists")
 _REMOVED = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
 
 

@@ -126,7 +126,7 @@ async def lock_tables_for_20_s(world: World, rng: random.Random) -> None:
 
 
 async def _lock(world: World, rng: random.Random, seconds: float) -> None:
-    table = rng.choice(("vens", "ven_telemetry", "ven_load_samples"))
+    table = rng.choice(("vens", "ven_telemetry", "ven_load_lists"))
 
     def hold() -> None:
         with connect(world.db) as connection:

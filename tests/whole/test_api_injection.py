@@ -47,7 +47,7 @@ _DATABASE_TEXT = re.compile(
     r"syntax error|unterminated|invalid (input|byte)|asyncpg|SQLSTATE|PostgresError|does not exist|rolpassword:"
     r"|Traceback|server closed|null character"
 )
-_TABLES = ("vens", "ven_loads", "ven_telemetry", "ven_load_samples", "rollup_state", "holds", "late_readings")
+_TABLES = ("vens", "ven_loads", "ven_telemetry", "ven_load_lists", "rollup_state", "holds", "late_readings")
 
 
 @pytest.fixture

@@ -35,10 +35,9 @@ ROWS = """
 INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
 SELECT 'v' || v, ts, 1, 0, ('"' || repeat('x', 200) || '"')::json, ts
 FROM generate_series(%(start)s::timestamptz, %(end)s, '1 minute') AS ts, generate_series(1, 20) AS v;
-INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
-SELECT 'v' || v, ts, 'l' || l, 1
-FROM generate_series(%(start)s::timestamptz, %(end)s, '1 minute') AS ts, generate_series(1, 20) AS v,
-     generate_series(1, 2) AS l;
+INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw)
+SELECT 'v' || v, ts, '{l1,l2}', '{1,1}'
+FROM generate_series(%(start)s::timestamptz, %(end)s, '1 minute') AS ts, generate_series(1, 20) AS v;
 INSERT INTO vens (ven_id, first_seen_at, last_seen_at, telemetry_ts, loads_ts)
 SELECT 'v' || v, %(start)s, now(), %(end)s, %(end)s FROM generate_series(1, 20) AS v;
 INSERT INTO ven_loads (ven_id, load_id, ts, sampled)
@@ -304,7 +303,7 @@ def test_the_loads_now_are_found_by_ven_and_time(
     connection: psycopg.Connection, name: str, values: tuple[Any, ...]
 ) -> None:
     found = scans(connection, SQL[name], *values)
-    assert [table for _, table in raw_scans(found)] == [f"ven_load_samples_{TODAY}"]
+    assert [table for _, table in raw_scans(found)] == [f"ven_load_lists_{TODAY}"]
     indexed = [table for kind, table in found if kind in ("Index Scan", "Bitmap Index Scan")]
-    assert any(table.startswith(f"ven_load_samples_{TODAY}") for table in indexed)
+    assert any(table.startswith(f"ven_load_lists_{TODAY}") for table in indexed)
     assert not any("_ts_idx" in table and "_ven_id_ts_idx" not in table for table in indexed)

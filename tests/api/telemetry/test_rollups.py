@@ -70,7 +70,7 @@ async def test_tiers_are_read_where_they_tell(api: Client, database: Database) -
     await roll_up(database, NOON + 2 * HOUR)
     # Behind the leader's back: raw rows of counted time are not looked at.
     execute(database, "UPDATE ven_telemetry SET used_power_kw = 99")
-    execute(database, "UPDATE ven_load_samples SET used_power_kw = 99")
+    execute(database, "UPDATE ven_load_lists SET used_power_kw = '{99,99}'")
     assert {(path, g): await api.points(path, granularity=g) for path, g in wanted} == wanted
 
 

@@ -101,6 +101,6 @@ def outcome(topic: str, payload: bytes) -> object:
     except DecodeError as refusal:
         return str(refusal)
     if isinstance(content, Reading):
-        return content.row, content.samples, content.description
+        return content.row, content.list_row, content.description
     assert isinstance(content, Snapshot)
     return content.loads

@@ -232,8 +232,8 @@ def test_careful_and_plain_read_a_modern_message_alike() -> None:
     )
     assert isinstance(plain, Reading)
     assert isinstance(careful, Reading)
-    assert (plain.samples, plain.description, plain.complete) == (
-        careful.samples,
+    assert (plain.list_row, plain.description, plain.complete) == (
+        careful.list_row,
         careful.description,
         careful.complete,
     )

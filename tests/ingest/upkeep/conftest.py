@@ -20,9 +20,12 @@ SELECT 'v' || v, t, 1, 0, '0', t
 FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', '5 seconds') AS t,
      generate_series(1, $3) AS v
 """
-SAMPLES = """
-INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)
-SELECT ven_id, ts, 'l' || l, 1 FROM ven_telemetry, generate_series(1, $3) AS l WHERE ts >= $1 AND ts < $2 ORDER BY ts
+LISTS = """
+INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw)
+SELECT ven_id, ts, array_agg('l' || l), array_agg(1) FROM ven_telemetry, generate_series(1, $3) AS l
+WHERE ts >= $1 AND ts < $2
+GROUP BY ven_id, ts
+ORDER BY ts
 """
 
 
@@ -34,9 +37,9 @@ async def fleet(connection: Connection, request: pytest.FixtureRequest) -> Conne
     for when, start in (("before", START), ("halfway", START + FLEET_SECONDS // 2)):
         if request.param == when:
             await connection.execute("ANALYZE ven_telemetry")
-            await connection.execute("ANALYZE ven_load_samples")
+            await connection.execute("ANALYZE ven_load_lists")
         span = at(start), at(start + FLEET_SECONDS // 2)
         await connection.execute(FILL, *span, FLEET_VENS)
-        await connection.execute(SAMPLES, *span, FLEET_LOADS)
+        await connection.execute(LISTS, *span, FLEET_LOADS)
     await tick.Counter().advance(connection, at(START + 300))
     return connection

@@ -115,15 +115,15 @@ async def test_late_readings_get_a_step_a_turn_in_a_flood(
     await connection.close()
 
 
-async def test_the_leader_of_loads_reads_new_samples(database: Database) -> None:
+async def test_the_leader_of_loads_reads_new_lists(database: Database) -> None:
     leader = Leader(database, Retention(), Dashboard(), State())
     connection = await leader_connection(database)
     await connection.execute("SELECT make_raw_day(date_bin('1 day', now(), 'epoch'))")
     await leader._loads_turn(connection)
     await connection.execute(
-        "INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw) "
-        "SELECT 'v' || n, now(), 'l', 1 FROM generate_series(1, 1000) AS n"
+        "INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw) "
+        "SELECT 'v' || n, now(), '{l}', '{1}' FROM generate_series(1, 1000) AS n"
     )
     await leader._loads_turn(connection)
-    assert leader._new_samples._pages > 5
+    assert leader._new_lists._pages > 5
     await connection.close()

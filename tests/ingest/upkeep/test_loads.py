@@ -8,7 +8,6 @@ from ingest.upkeep import loads, sums, tick
 from shared.config import Database
 from shared.db import Connection
 from tests.ingest.upkeep.support import (
-    FLEET_LOADS,
     FLEET_VENS,
     START,
     at,
@@ -96,12 +95,18 @@ async def test_large_energies_of_a_long_hold_are_exact(connection: Connection) -
     }
 
 
-async def test_samples_are_found_by_key_without_statistics(fleet: Connection) -> None:
-    plan = await explained(fleet, loads.SQL["count_lists"], at(START + 300), at(START + 600))
-    assert raw_rows(plan, ("ven_telemetry",)) == FLEET_VENS * 60
-    assert raw_rows(plan, ("ven_load_samples",)) == FLEET_VENS * 60 * FLEET_LOADS
-    of_samples = [n for n in plan if n.get("Relation Name", "").startswith("ven_load_samples")]
-    assert {n["Node Type"] for n in of_samples} == {"Index Scan"}
-    # They are added up in a hash table, and not sorted first.
+async def test_lists_are_read_by_their_time_without_statistics(fleet: Connection) -> None:
+    async with fleet.transaction():
+        await fleet.execute(loads.SQL["join_by_hash"])
+        plan = await explained(fleet, loads.SQL["count_lists"], at(START + 300), at(START + 600))
+    # Once for their times, once for their loads.
+    assert raw_rows(plan) == raw_rows(plan, ("ven_load_lists",)) == 2 * FLEET_VENS * 60
+    of_lists = [
+        n for n in plan if n.get("Relation Name", "").startswith("ven_load_lists") and n["Actual Rows"]
+    ]
+    assert {n["Node Type"] for n in of_lists} == {"Index Scan"}
+    assert {n["Index Name"][-13:] for n in of_lists} == {"_date_bin_idx"}
+    # They are met in a hash table, and their loads are added up in one, and not sorted first.
+    assert [n["Actual Rows"] for n in plan if n["Node Type"] == "Hash Join"] == [FLEET_VENS * 60]
     sums = [n for n in plan if "load_id" in str(n.get("Group Key"))]
     assert [n["Strategy"] for n in sums] == ["Hashed"]

@@ -119,9 +119,9 @@ async def test_a_writer_of_a_day_that_is_dropped_is_waited_for(database: Databas
 async def test_a_drop_cut_short_is_finished(connection: Connection) -> None:
     await write(connection, R("a", OLD, 4.0), R("a", START, 1.0))
     await count(connection)
-    name = f"ven_load_samples_{at(OLD):%Y%m%d}"
+    name = f"ven_load_lists_{at(OLD):%Y%m%d}"
     await connection.execute(f"COMMENT ON TABLE {name} IS 'expired'")
-    await connection.execute(f"ALTER TABLE ven_load_samples DETACH PARTITION {name}")
+    await connection.execute(f"ALTER TABLE ven_load_lists DETACH PARTITION {name}")
     await retention.drop_raw_days(connection, LIMIT)
     assert await connection.fetchval("SELECT to_regclass($1)", name) is None
 

@@ -60,6 +60,62 @@ def test_a_rollback_works_with_partitions_and_rows_there(database: Database) -> 
     assert migrate(database) == migration_ids()
 
 
+_SAMPLES = """
+    SELECT ven_id, load_id, load_type, name, used_power_kw, shed_power_kw, shed_capability_kw, capacity_kw
+    FROM ven_load_samples ORDER BY ven_id, ts, load_id
+"""
+
+
+def test_samples_are_carried_over_into_lists_and_back(database: Database) -> None:
+    """Lists with optional fields of some loads, of none, without a load; and what expired days have left."""
+    migrate(database, rollback=len([name for name in migration_ids() if name >= "0026"]))
+    execute(
+        database,
+        "SELECT make_raw_day('2026-01-01Z'), make_raw_day('2026-01-02Z'), make_raw_day('2025-12-31Z')",
+    )
+    for ven, day, lists in (("a", 1, True), ("b", 1, True), ("c", 1, True), ("d", 1, False), ("a", 2, True)):
+        execute(
+            database,
+            "INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at, lists_loads)"
+            " VALUES (%s, make_timestamptz(2026, 1, %s, 12, 0, 0), 1, 0, '{}', now(), %s)",
+            *(ven, day, lists),
+        )
+    given = [
+        ("a", 1, "x", "hvac", None, 1.5, None, 0.5, 7.5),
+        ("a", 1, "y", None, "Boiler", 2.5, None, None, 3.0),
+        ("b", 1, "x", None, None, -1.0, 0.25, None, None),
+        ("a", 2, "x", "hvac", "", 0.0, 0.0, 0.0, 0.0),
+    ]
+    for ven, day, *sample in given:
+        execute(
+            database,
+            "INSERT INTO ven_load_samples"
+            " VALUES (%s, make_timestamptz(2026, 1, %s, 12, 0, 0), %s, %s, %s, %s, %s, %s, %s)",
+            *(ven, day, *sample),
+        )
+    execute(database, "COMMENT ON TABLE ven_load_samples_20251231 IS 'expired'")
+    execute(database, "ALTER TABLE ven_load_samples DETACH PARTITION ven_load_samples_20251231")
+    before = execute(database, _SAMPLES)
+    assert len(before) == len(given)
+    migrate(database)
+    assert execute(database, _SAMPLES) == before
+    assert execute(
+        database, "SELECT ven_id, load_types, cardinality(load_ids) FROM ven_load_lists ORDER BY ts, ven_id"
+    ) == [
+        ("a", ["hvac", None], 2),
+        ("b", None, 1),
+        ("c", None, 0),
+        ("a", ["hvac"], 1),
+    ]
+    assert execute(database, "SELECT to_regclass('ven_load_samples_20251231')") == [(None,)]
+    assert execute(database, "SELECT count(*) FROM current_loads") == [(0,)]
+    migrate(database, rollback=1)
+    assert execute(database, _SAMPLES) == before
+    assert execute(database, "SELECT relkind::text FROM pg_class WHERE relname = 'ven_load_samples_key'") == [
+        ("I",)
+    ]
+
+
 def test_two_at_once_take_turns(postgres: Database) -> None:
     with new_database(postgres) as db, ThreadPoolExecutor(4) as pool:
         done = [future.result() for future in [pool.submit(migrate, db) for _ in range(4)]]
