@@ -35,10 +35,10 @@ LIST_COLUMNS = (
     "load_ids",
     "load_types",
     "names",
+    "capacity_kw",
     "used_power_kw",
     "shed_power_kw",
     "shed_capability_kw",
-    "capacity_kw",
 )
 
 _NULL = b"\xff\xff\xff\xff"
@@ -60,6 +60,8 @@ _NO_TEXTS, _NO_DOUBLES = _empty(12, 0, 0, _TEXT), _empty(12, 0, 0, _DOUBLE)
 
 # PostgreSQL counts microseconds from 2000-01-01.
 _POSTGRES_EPOCH = 946_684_800_000_000
+# VENs describe their loads in the same way again and again. Room for more than 20,000 VENs of 8 loads.
+_DESCRIPTIONS_BYTES = 16 * 1024 * 1024
 # Messages repeat the same few types and names of loads.
 _WORDS = 4096
 _WORD_CHARACTERS = 64
@@ -85,6 +87,34 @@ class _Words(dict[str | None, bytes]):
 
 
 _words = _Words({None: _NULL})
+
+
+class _Descriptions(dict[int, bytes]):
+    """A cache of what lists say of their loads beside powers, as fields of a row, by `describe` in decode.py."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def learn(self, description: int, loads: "Sequence[WireLoad]") -> bytes:
+        """Keep and return the fields from load_ids to capacity_kw."""
+        fields = b"".join(
+            (
+                _texts([_text(load.load_id or "") for load in loads]),
+                _texts([_words[load.type] for load in loads]),
+                _texts([_words[load.name] for load in loads]),
+                _optional_doubles([load.capacity_kw for load in loads]),
+            )
+        )
+        self._bytes += len(fields)
+        if self._bytes > _DESCRIPTIONS_BYTES:
+            self.clear()
+            self._bytes = len(fields)
+        self[description] = fields
+        return fields
+
+
+_descriptions = _Descriptions()
 
 
 def _number(value: float | None) -> bytes:
@@ -115,11 +145,10 @@ def _doubles(values: Sequence[float]) -> bytes:
 
 def _optional_doubles(values: Sequence[float | None]) -> bytes:
     """An array of doubles and nulls; null if all are null."""
-    nulls = values.count(None)
-    if nulls == len(values):
-        return _NULL
-    if not nulls:
+    if None not in values:
         return _doubles(cast("Sequence[float]", values))
+    if values.count(None) == len(values):
+        return _NULL
     data = b"".join(map(_number, values))
     return _array(_ARRAY_HEAD_BYTES + len(data), 1, 1, _DOUBLE, len(values), 1) + data
 
@@ -157,20 +186,20 @@ def telemetry(
     )
 
 
-def load_list(row_key: bytes, loads: "Sequence[WireLoad]") -> bytes:
-    """The row of ven_load_lists, in the order of LIST_COLUMNS. Each load has its load_id."""
-    if not loads:
-        return b"".join((_LIST_FIELDS, row_key, _NO_TEXTS, _NULL, _NULL, _NO_DOUBLES, _NULL, _NULL, _NULL))
+def load_list(row_key: bytes, loads: "Sequence[WireLoad]", description: int | None) -> bytes:
+    """The row of ven_load_lists, in the order of LIST_COLUMNS. Each load has its load_id.
+
+    `description`: a hash of the loads' ids, types, names and capacities; None without loads.
+    """
+    if description is None:
+        return b"".join((_LIST_FIELDS, row_key, _NO_TEXTS, _NULL, _NULL, _NULL, _NO_DOUBLES, _NULL, _NULL))
     return b"".join(
         (
             _LIST_FIELDS,
             row_key,
-            _texts([_text(load.load_id or "") for load in loads]),
-            _texts([_words[load.type] for load in loads]),
-            _texts([_words[load.name] for load in loads]),
+            _descriptions.get(description) or _descriptions.learn(description, loads),
             _doubles([load.current_power_kw for load in loads]),
             _optional_doubles([load.shed_power_kw for load in loads]),
             _optional_doubles([load.shed_capability_kw for load in loads]),
-            _optional_doubles([load.capacity_kw for load in loads]),
         )
     )

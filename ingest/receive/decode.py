@@ -188,9 +188,9 @@ def _reading(
         key, used, shed, requested, event_id, soc, payload, received_at, lists_loads
     )
     loads = wire.loads or ()
-    reading.description = describe(loads) if loads else None
+    description = reading.description = describe(loads) if loads else None
     reading.sample_count = len(loads)
-    reading.list_row = copy_format.load_list(key, loads) if lists_loads else b""
+    reading.list_row = copy_format.load_list(key, loads, description) if lists_loads else b""
     reading.loads = None
     reading.flaws = ()
     return reading
