@@ -1,8 +1,8 @@
 """What counting takes of a core that it has to itself: a quarter of an hour of a fleet, counted as the leader does it.
 
-Each minute's readings are stored in the order in which they would have come, and then the watermark goes over them, a
-tick at a time; loads are counted whenever five minutes are over. So what is counted is as fresh as in the field: mostly
-in shared_buffers, seen by no VACUUM, and unknown to the planner's statistics.
+The readings of each tick are stored in the order in which they would have come, and then the watermark goes over them;
+loads are counted whenever five minutes are over. So what is counted is as fresh as in the field: mostly in
+shared_buffers, seen by no VACUUM, and unknown to the planner's statistics.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from rich.table import Table
 
 from ingest.database import leader_connection
 from ingest.upkeep import loads, sums, tick
-from ingest.upkeep.fragments import MINUTE
 from ingest.upkeep.new_lists import NewLists
 from shared.commands.migrate import migrate
 from shared.config import Database
@@ -45,9 +44,8 @@ class Cost(NamedTuple):
         return 1e6 * seconds / self.readings
 
 
-async def fill(connection: Connection, start: datetime, vens: int, every: timedelta) -> None:
-    """Store the readings of a minute, of 8 loads each."""
-    span = start, start + MINUTE
+async def fill(connection: Connection, span: tuple[datetime, datetime], vens: int, every: timedelta) -> None:
+    """Store the readings of a span, a multiple of `every`, of 8 loads each."""
     await connection.execute(SQL["telemetry"], *span, every, vens)
     await connection.execute(SQL["lists"], *span)
 
@@ -67,8 +65,9 @@ async def measure(db: Database, options: argparse.Namespace) -> Cost:
         while at < START + WIDEST.width:
             at += timedelta(seconds=options.tick)
             while stored < at:
-                await fill(writer, stored, options.vens, timedelta(seconds=options.every))
-                stored += MINUTE
+                span = stored, stored + timedelta(seconds=max(options.tick, options.every))
+                await fill(writer, span, options.vens, timedelta(seconds=options.every))
+                stored = span[1]
             began = seconds_of([pid])
             readings += await counter.advance(leader, at)
             counted = seconds_of([pid])
