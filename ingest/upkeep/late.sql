@@ -41,10 +41,10 @@ SELECT (SELECT min(ts) FROM picked) AS ts, min(first) AS first, max(last) AS las
 -- name: redo
 -- Counts the stretches twice: without the picked readings, and with them. Before a stretch, one reading is enough: the
 -- last counted one. No picked one lies within a hold before it, because their stretches would touch.
-WITH rows AS MATERIALIZED (
+WITH found AS MATERIALIZED (
+    -- By itself: otherwise the planner may go through `picked` once a stretch.
     SELECT s.first, s.last, t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
-           {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until,
-           l.ven_id IS NULL AS was_counted, l.ven_id IS NULL OR p.ven_id IS NOT NULL AS is_counted
+           {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until
     FROM stretches s
     JOIN LATERAL (
         SELECT * FROM (
@@ -58,8 +58,11 @@ WITH rows AS MATERIALIZED (
         OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
-    LEFT JOIN late_readings l ON l.ven_id = t.ven_id AND l.ts = t.ts
-    LEFT JOIN picked p ON p.ven_id = t.ven_id AND p.ts = t.ts
+), rows AS MATERIALIZED (
+    SELECT f.*, l.ven_id IS NULL AS was_counted, l.ven_id IS NULL OR p.ven_id IS NOT NULL AS is_counted
+    FROM found f
+    LEFT JOIN late_readings l ON l.ven_id = f.ven_id AND l.ts = f.ts
+    LEFT JOIN picked p ON p.ven_id = f.ven_id AND p.ts = f.ts
 ), spans AS (
     SELECT *, false AS after, lead(ts) OVER (PARTITION BY ven_id, first ORDER BY ts) AS next_ts
     FROM rows WHERE was_counted

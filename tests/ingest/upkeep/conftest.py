@@ -5,7 +5,7 @@ import pytest
 from ingest.upkeep import tick
 from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import FLEET_LOADS, FLEET_SECONDS, FLEET_VENS, START, at, connecting
+from tests.ingest.upkeep.support import FILL, FLEET_LOADS, FLEET_SECONDS, FLEET_VENS, START, at, connecting
 
 
 @pytest.fixture
@@ -14,12 +14,6 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
         yield made
 
 
-FILL = """
-INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
-SELECT 'v' || v, t, 1, 0, '0', t
-FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', '5 seconds') AS t,
-     generate_series(1, $3) AS v
-"""
 LISTS = """
 INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw)
 SELECT ven_id, ts, array_agg('l' || l), array_agg(1) FROM ven_telemetry, generate_series(1, $3) AS l

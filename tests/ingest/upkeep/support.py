@@ -21,6 +21,13 @@ from tests.support.samples import message, payload_of
 # Two hours ago, at the start of an hour: whatever the clock says, its readings speak no longer.
 START = int(time.time()) // 3600 * 3600 - 7200
 END = START + 7200
+# Readings of so many VENs ($3) every 5 s from $1 to $2.
+FILL = """
+INSERT INTO ven_telemetry (ven_id, ts, used_power_kw, shed_power_kw, payload, received_at)
+SELECT 'v' || v, t, 1, 0, '0', t
+FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', '5 seconds') AS t,
+     generate_series(1, $3) AS v
+"""
 FLEET_VENS, FLEET_LOADS, FLEET_SECONDS = 50, 8, 600
 
 

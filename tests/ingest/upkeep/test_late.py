@@ -7,7 +7,18 @@ from ingest.upkeep import late, loads
 from ingest.write.batch import Store
 from shared.config import Database
 from shared.db import Connection
-from tests.ingest.upkeep.support import END, START, at, connecting, count, explained, network, stored, write
+from tests.ingest.upkeep.support import (
+    END,
+    FILL,
+    START,
+    at,
+    connecting,
+    count,
+    explained,
+    network,
+    stored,
+    write,
+)
 from tests.support.model import R
 from tests.support.plans import raw_rows
 
@@ -94,6 +105,20 @@ async def test_a_swarm_is_worked_off_in_bounded_steps(connection: Connection) ->
     assert steps == 7
     assert sum(seconds for _, seconds in (await network(connection)).values()) == 2000 + 960
     assert END > START
+
+
+async def test_a_redo_of_many_vens_goes_through_its_readings_once(connection: Connection) -> None:
+    """With so many readings that the planner thinks much of looking up a VEN's."""
+    await connection.execute("SELECT make_raw_day(date_bin('1 day', $1, 'epoch'))", at(START))
+    await count(connection, START + 600)
+    await connection.execute(FILL, at(START), at(START + 200), 4000)
+    await connection.execute("INSERT INTO late_readings SELECT ven_id, ts FROM ven_telemetry")
+    await late.create_work(connection)
+    async with connection.transaction():
+        await connection.execute(late.SQL["pick"], 1000)
+        await late.find_stretches(connection, at(START + 600))
+        plan = await explained(connection, late.SQL["redo"])
+    assert [n["Actual Loops"] for n in plan if n.get("Relation Name") == "picked"] == [1]
 
 
 async def test_a_redo_reads_its_stretch_and_one_reading_before(fleet: Connection) -> None:
