@@ -3,6 +3,9 @@ DECLARE
     current_loads text := pg_get_viewdef('current_loads'::regclass);
     day record;
 BEGIN
+    -- In the order of writers: nobody stores what would not be carried over.
+    LOCK TABLE ven_telemetry IN SHARE MODE;
+    LOCK TABLE ven_load_lists IN ACCESS EXCLUSIVE MODE;
     DROP VIEW current_loads;
     DROP VIEW ven_load_samples;
     CREATE TABLE ven_load_samples (

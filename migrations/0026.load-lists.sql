@@ -27,6 +27,9 @@ DECLARE
     current_loads text := pg_get_viewdef('current_loads'::regclass);
     day record;
 BEGIN
+    -- In the order of writers: nobody stores what would not be carried over.
+    LOCK TABLE ven_telemetry IN SHARE MODE;
+    LOCK TABLE ven_load_samples IN ACCESS EXCLUSIVE MODE;
     FOR day IN
         SELECT c.oid::regclass AS samples,
                substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz AS starts,
