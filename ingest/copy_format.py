@@ -7,7 +7,6 @@ packs the numbers of a row in one call.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, cast
 
@@ -90,7 +89,8 @@ _words = _Words({None: _NULL})
 
 
 class _Descriptions(dict[int, bytes]):
-    """A cache of what lists say of their loads beside powers, as fields of a row, by `describe` in decode.py."""
+    """A cache of what lists say of their loads beside powers, as fields of a row, by `describe` in decode.py: a hash of
+    64 bits with a key of the process, so that two different ones out of some 20,000 hardly ever share it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,17 +130,19 @@ def _texts(words: Sequence[bytes]) -> bytes:
     return _array(_ARRAY_HEAD_BYTES + len(data), 1, nulls > 0, _TEXT, len(words), 1) + data
 
 
-@cache
-def _doubles_format(count: int) -> Struct:
-    return Struct("!iiiiii" + "id" * count)
+# How the doubles of a list are packed, by how many there are. Longer lists are packed one by one.
+_doubles_of = [Struct("!iiiiii" + "id" * count).pack for count in range(65)]
 
 
 def _doubles(values: Sequence[float]) -> bytes:
     """An array of doubles."""
     count = len(values)
+    head = _ARRAY_HEAD_BYTES + 12 * count, 1, 0, _DOUBLE, count, 1
+    if count >= len(_doubles_of):
+        return _array(*head) + b"".join([_float(8, value) for value in values])
     fields: list[float] = [8] * (2 * count)
     fields[1::2] = values
-    return _doubles_format(count).pack(_ARRAY_HEAD_BYTES + 12 * count, 1, 0, _DOUBLE, count, 1, *fields)
+    return _doubles_of[count](*head, *fields)
 
 
 def _optional_doubles(values: Sequence[float | None]) -> bytes:

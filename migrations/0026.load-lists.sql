@@ -1,6 +1,6 @@
--- A list of loads is one row, with an array for each field of its loads, where it was a row for each load: a tenth of
--- the rows and index entries (docs/decisions/0020-a-list-of-loads-is-one-row.md). ven_load_samples, a row for each
--- load, is a view now. Rows that are there are carried over; on a large database this takes a while (docs/operations.md).
+-- A list of loads is one row, with an array for each field of its loads, where it was a row for each load
+-- (docs/decisions/0020-a-list-of-loads-is-one-row.md). ven_load_samples, a row for each load, is a view now. Rows that
+-- are there are carried over; on a large database this takes a while (docs/operations.md).
 -- depends: 0025.time-indexes
 
 -- An array of optional fields is null if none of the loads has the field. A list of no loads is a row too: it ends what
@@ -56,10 +56,11 @@ BEGIN
     END LOOP;
     DROP VIEW current_loads;
     DROP TABLE ven_load_samples;
-    -- Partitions that were detached because they had expired, but not dropped.
+    -- Partitions that retention has detached but not dropped. What an operator has detached is left alone.
     FOR day IN
         SELECT oid::regclass AS samples FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^ven_load_samples_\d{8}$'
+          AND obj_description(oid, 'pg_class') = 'expired'
     LOOP
         EXECUTE format('DROP TABLE %s', day.samples);
     END LOOP;

@@ -68,8 +68,6 @@ async def measure(server: EmbeddedPostgres, case: Case) -> tuple[int, float, flo
         await connection.execute(_LISTS, _LOADS)
         for table in ("late_readings", "late_lists"):
             await connection.execute(_NOTES.format(table))
-        await connection.execute("ANALYZE late_readings")
-        await connection.execute("ANALYZE late_lists")
         readings = 0
         began = time.perf_counter()
         while redone := await late.redo(connection):

@@ -77,6 +77,14 @@ def test_lists_come_back_as_they_are(
     assert stored(connection, lists) == wanted
 
 
+@pytest.mark.parametrize("count", [64, 65, 300])
+def test_long_lists_come_back_as_they_are(connection: psycopg.Connection, count: int) -> None:
+    loads = [WireLoad(n / 7, f"load-{n}", capacity_kw=n / 3 if n else None) for n in range(count)]
+    assert [(row[1], row[4], row[7]) for row in stored(connection, [loads])] == [
+        (f"load-{n}", n / 7, n / 3 if n else None) for n in range(count)
+    ]
+
+
 def test_descriptions_are_kept_up_to_so_many_bytes(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

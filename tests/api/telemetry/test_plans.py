@@ -306,4 +306,4 @@ def test_the_loads_now_are_found_by_ven_and_time(
     assert [table for _, table in raw_scans(found)] == [f"ven_load_lists_{TODAY}"]
     indexed = [table for kind, table in found if kind in ("Index Scan", "Bitmap Index Scan")]
     assert any(table.startswith(f"ven_load_lists_{TODAY}") for table in indexed)
-    assert not any("_ts_idx" in table and "_ven_id_ts_idx" not in table for table in indexed)
+    assert not any("_date_bin_idx" in table for table in indexed)
