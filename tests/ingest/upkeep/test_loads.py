@@ -95,6 +95,31 @@ async def test_large_energies_of_a_long_hold_are_exact(connection: Connection) -
     }
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_lists_are_counted_with_joins_by_hash(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    await write(connection, R("a", START, 6.0, loads=(("x", 6.0, 0.0),)))
+    await tick.Counter().advance(connection, at(START + 900))
+    if again:
+        await count(connection)
+    asked: list[str] = []
+    sum_up = sums.sum_up
+
+    async def look(*arguments: Any) -> None:
+        asked.append(await connection.fetchval("SHOW enable_nestloop"))
+        await sum_up(*arguments)
+
+    monkeypatch.setattr(sums, "sum_up", look)
+    if again:
+        async with connection.transaction():
+            await loads.recount(connection, at(START), at(START + 900), at(START + 3600))
+    else:
+        assert await loads.LoadCounter().step(connection) is not None
+    assert asked == ["off"]
+    assert await connection.fetchval("SHOW enable_nestloop") == "on"
+
+
 async def test_lists_are_read_by_their_time_without_statistics(fleet: Connection) -> None:
     async with fleet.transaction():
         await fleet.execute(loads.SQL["join_by_hash"])

@@ -71,7 +71,7 @@ def test_samples_are_carried_over_into_lists_and_back(database: Database) -> Non
     migrate(database, rollback=len([name for name in migration_ids() if name >= "0026"]))
     execute(
         database,
-        "SELECT make_raw_day('2026-01-01Z'), make_raw_day('2026-01-02Z'), make_raw_day('2025-12-31Z')",
+        "SELECT make_raw_day(day) FROM generate_series('2025-12-30Z', '2026-01-02Z'::timestamptz, '1 day') AS day",
     )
     for ven, day, lists in (("a", 1, True), ("b", 1, True), ("c", 1, True), ("d", 1, False), ("a", 2, True)):
         execute(
@@ -94,7 +94,8 @@ def test_samples_are_carried_over_into_lists_and_back(database: Database) -> Non
             *(ven, day, *sample),
         )
     execute(database, "COMMENT ON TABLE ven_load_samples_20251231 IS 'expired'")
-    execute(database, "ALTER TABLE ven_load_samples DETACH PARTITION ven_load_samples_20251231")
+    for day in ("20251230", "20251231"):
+        execute(database, f"ALTER TABLE ven_load_samples DETACH PARTITION ven_load_samples_{day}")
     before = execute(database, _SAMPLES)
     assert len(before) == len(given)
     migrate(database)
@@ -107,13 +108,47 @@ def test_samples_are_carried_over_into_lists_and_back(database: Database) -> Non
         ("c", None, 0),
         ("a", ["hvac"], 1),
     ]
-    assert execute(database, "SELECT to_regclass('ven_load_samples_20251231')") == [(None,)]
+    # What an operator has detached is left alone.
+    detached = "SELECT relname::text FROM pg_class WHERE relname ~ '^ven_load_samples_[0-9]+$'"
+    assert execute(database, detached) == [("ven_load_samples_20251230",)]
     assert execute(database, "SELECT count(*) FROM current_loads") == [(0,)]
     migrate(database, rollback=1)
     assert execute(database, _SAMPLES) == before
     assert execute(database, "SELECT relkind::text FROM pg_class WHERE relname = 'ven_load_samples_key'") == [
         ("I",)
     ]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_batch_that_commits_meanwhile_is_carried_over(database: Database, back: bool) -> None:
+    """ingest stores until the migration, or its rollback, has the tables for itself."""
+    execute(database, "SELECT make_raw_day('2026-01-01Z')")
+    newer = len([name for name in migration_ids() if name >= "0026"])
+    if not back:
+        migrate(database, rollback=newer)
+    with connect(database) as writer, ThreadPoolExecutor(1) as pool:
+        writer.execute(
+            "INSERT INTO ven_telemetry VALUES ('v', '2026-01-01Z', 1, 0, null, null, null, '{}', now())"
+        )
+        if back:
+            writer.execute(
+                "INSERT INTO ven_load_lists (ven_id, ts, load_ids, used_power_kw)"
+                " VALUES ('v', '2026-01-01Z', '{x}', '{1.5}')"
+            )
+        else:
+            writer.execute(
+                "INSERT INTO ven_load_samples (ven_id, ts, load_id, used_power_kw)"
+                " VALUES ('v', '2026-01-01Z', 'x', 1.5)"
+            )
+        running = pool.submit(migrate, database, newer if back else 0)
+        waiting = (
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE NOT l.granted AND d.datname = %s"
+        )
+        wait_until(lambda: execute(database, waiting, database.name)[0][0] >= 1, 20)
+        writer.commit()
+        running.result(30)
+    assert execute(database, "SELECT load_id, used_power_kw FROM ven_load_samples") == [("x", 1.5)]
 
 
 def test_two_at_once_take_turns(postgres: Database) -> None:
