@@ -94,8 +94,8 @@ def test_samples_are_carried_over_into_lists_and_back(database: Database) -> Non
             *(ven, day, *sample),
         )
     execute(database, "COMMENT ON TABLE ven_load_samples_20251231 IS 'expired'")
-    for day in ("20251230", "20251231"):
-        execute(database, f"ALTER TABLE ven_load_samples DETACH PARTITION ven_load_samples_{day}")
+    for name in ("ven_load_samples_20251230", "ven_load_samples_20251231"):
+        execute(database, f"ALTER TABLE ven_load_samples DETACH PARTITION {name}")
     before = execute(database, _SAMPLES)
     assert len(before) == len(given)
     migrate(database)
