@@ -3,6 +3,9 @@
 The readings of each tick are stored in the order in which they would have come, and then the watermark goes over them;
 loads are counted whenever five minutes are over. So what is counted is as fresh as in the field: mostly in
 shared_buffers, seen by no VACUUM, and unknown to the planner's statistics.
+
+The yardstick, measured in the same run because machines differ: the least that a sum over time can cost, one window of
+VEN and time over the same readings, for one power.
 """
 
 import argparse
@@ -17,10 +20,11 @@ from rich.table import Table
 
 from ingest.database import leader_connection
 from ingest.upkeep import loads, sums, tick
+from ingest.upkeep.fragments import FIVE_MINUTES, floor
 from ingest.upkeep.new_lists import NewLists
 from shared.commands.migrate import migrate
 from shared.config import Database
-from shared.db import Connection
+from shared.db import Connection, connect
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.sql import load_blocks
 from shared.tiers import WIDEST
@@ -30,14 +34,17 @@ from tests.support.servers import new_database, running, temporary_directory
 
 SQL = load_blocks(Path(__file__).with_name("counting.sql"))
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
+# As counting has it, but the planner is free.
+_PLAIN = {"work_mem": "64MB", "jit": "off", "max_parallel_workers_per_gather": "0"}
 
 
 class Cost(NamedTuple):
-    """CPU seconds of PostgreSQL's process, and how many readings it counted."""
+    """CPU seconds of PostgreSQL's processes, and how many readings they counted."""
 
     readings: int
     vens: float
     loads: float
+    yardstick: float
 
     def each(self, seconds: float) -> float:
         """CPU us a reading."""
@@ -50,9 +57,18 @@ async def fill(connection: Connection, span: tuple[datetime, datetime], vens: in
     await connection.execute(SQL["lists"], *span)
 
 
+async def yardstick(connection: Connection, until: datetime) -> float:
+    """CPU seconds of a plain window over the readings of the five minutes before `until`."""
+    pid = connection.get_server_pid()
+    began = seconds_of([pid])
+    await connection.fetch(SQL["window"], until - FIVE_MINUTES, until)
+    return seconds_of([pid]) - began
+
+
 async def measure(db: Database, options: argparse.Namespace) -> Cost:
     """Store a quarter of an hour and count it, in ticks."""
     writer, leader = await leader_connection(db), await leader_connection(db)
+    plain = await connect(db, application="yardstick", server_settings=_PLAIN)
     try:
         await writer.execute(SQL["make_day"], START)
         await sums.make_months(leader, START, START + WIDEST.width)
@@ -61,7 +77,7 @@ async def measure(db: Database, options: argparse.Namespace) -> Cost:
         await tick.close(leader, START)
         await tick.begin(leader, START)
         await new_lists.read(leader, START)
-        readings, spent, at, stored = 0, [0.0, 0.0], START, START
+        readings, spent, at, stored = 0, [0.0, 0.0, 0.0], START, START
         while at < START + WIDEST.width:
             at += timedelta(seconds=options.tick)
             while stored < at:
@@ -77,10 +93,12 @@ async def measure(db: Database, options: argparse.Namespace) -> Cost:
                 pass
             spent[0] += counted - began
             spent[1] += seconds_of([pid]) - counted
+            if at == floor(at, FIVE_MINUTES):
+                spent[2] += await yardstick(plain, at)
         return Cost(readings, *spent)
     finally:
-        await writer.close()
-        await leader.close()
+        for connection in (writer, leader, plain):
+            await connection.close()
 
 
 def main() -> None:
@@ -99,10 +117,11 @@ def main() -> None:
         cost = asyncio.run(measure(db, options))
     about = f"{options.vens:,} VENs x 8 loads every {options.every} s, ticks of {options.tick} s. {machine()}"
     table = Table(title=f"CPU us a reading: {about}")
-    for head in ("readings", "VENs and network", "loads", "both"):
+    for head in ("readings", "VENs and network", "loads", "both", "yardstick", "both / yardstick"):
         table.add_column(head, justify="right")
-    figures = (cost.vens, cost.loads, cost.vens + cost.loads)
-    table.add_row(f"{cost.readings:,}", *(f"{cost.each(seconds):.1f}" for seconds in figures))
+    both = cost.vens + cost.loads
+    figures = [f"{cost.each(seconds):.1f}" for seconds in (cost.vens, cost.loads, both, cost.yardstick)]
+    table.add_row(f"{cost.readings:,}", *figures, f"{both / cost.yardstick:.1f}")
     Console(width=120).print(table)
 
 
