@@ -119,6 +119,7 @@ class Services:
         if self._wants_fleet():
             self._spawn_fleet()
         while True:
+            _stop_if_asked()
             for child in self._children:
                 child.require_alive()
             time.sleep(_POLL_SECONDS)
@@ -170,6 +171,7 @@ class Services:
         """Return once `what` accepts connections. Raises EcsError if `child` ends, StartupError after DB_TIMEOUT."""
         deadline = time.monotonic() + self._database.timeout
         while not accepts(host, port):
+            _stop_if_asked()
             if child:
                 child.require_alive()
             if time.monotonic() > deadline:
@@ -233,10 +235,21 @@ async def _has_vens(settings: config.Database) -> bool:
 
 
 def _stop(*_: object) -> NoReturn:
-    # Ignore further signals, so that a second Ctrl-C does not interrupt the stop.
     for number in _STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _stops_already)
     raise _Stop
+
+
+def _stops_already(*_: object) -> None:
+    """A second Ctrl-C does not interrupt the stop. Not SIG_IGN, because a child that is started now would inherit it,
+    and not end at SIGTERM until it has a handler of its own."""
+
+
+def _stop_if_asked() -> None:
+    """Raise _Stop again if a signal came: Python ignores what a handler raises while a finalizer runs, or what runs at
+    a fork, such as the locks of `logging`."""
+    if signal.getsignal(signal.SIGTERM) is _stops_already:
+        raise _Stop
 
 
 def _say(text: str) -> None:

@@ -1,8 +1,11 @@
 """`ecs-backend up`, as a person runs it: in a directory of its own, stopped by a signal."""
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,31 @@ def test_a_signal_while_it_asks_the_database_stops_it(monkeypatch: pytest.Monkey
 
     with pytest.raises(command._Stop):
         asyncio.run(asyncio.wait_for(asking(), 5))
+
+
+_SIGNAL_AT_FORK = """
+import os, signal
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+from shared.commands.cli import main
+raise SystemExit(main())
+"""
+
+
+@embedded
+def test_a_signal_while_it_starts_a_process_stops_it(home: Path) -> None:
+    """Python ignores what the handler raises then."""
+    ports = [f"--port={free_port()}", f"--broker-port={free_port()}", "--history=0"]
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGNAL_AT_FORK, "up", *ports],
+        cwd=home,
+        env={**os.environ, "INGEST_HTTP_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "Stopped" in done.stdout
 
 
 @embedded
