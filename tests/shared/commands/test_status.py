@@ -183,13 +183,13 @@ def test_growth_of_today_says_how_many_days_are_left() -> None:
 
 
 def test_bounds_of_partitions_are_whole_days_in_any_width() -> None:
-    table = {"table": "ven_load_samples", "rows": 7, "bytes": 1024, "partitions": 2}
+    table = {"table": "ven_load_lists", "rows": 7, "bytes": 1024, "partitions": 2}
     days = {"first": datetime(2026, 11, 1, tzinfo=UTC), "last": datetime(2027, 1, 1, tzinfo=UTC)}
     text = StringIO()
     disk = {"used": 1, "free": 1, "a_day": None, "days_left": None}
     Console(width=80, file=text).print(screen(EMPTY | {"disk": disk, "tables": [table | days]}))
-    line = next(line for line in text.getvalue().splitlines() if line.startswith("ven_load_samples"))
-    assert line.split() == ["ven_load_samples", "7", "1.0", "KiB", "2", "2026-11-01", "2027-01-01"]
+    line = next(line for line in text.getvalue().splitlines() if line.startswith("ven_load_lists"))
+    assert line.split() == ["ven_load_lists", "7", "1.0", "KiB", "2", "2026-11-01", "2027-01-01"]
 
 
 EMPTY: dict[str, Any] = {
