@@ -6,15 +6,13 @@ in it, and then it is migrated.
 
 import argparse
 import time
-from contextlib import ExitStack
 
 import psycopg
 
 from shared.commands.migrate import migrate, migration_ids
 from shared.config import Database
-from shared.embedded.postgres import EmbeddedPostgres
+from tests.benchmarks.database import migrated_database
 from tests.benchmarks.machine import machine
-from tests.support.servers import new_database, running, temporary_directory
 
 _DAY = "2026-07-10 00:00Z"
 _FILL = (
@@ -46,11 +44,7 @@ def main() -> None:
     parser.add_argument("--vens", type=int, default=10_000)
     parser.add_argument("--each", type=int, default=96, help="readings of a VEN")
     options = parser.parse_args()
-    with ExitStack() as stack:
-        directory = stack.enter_context(temporary_directory())
-        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
-        db = stack.enter_context(new_database(server.settings()))
-        migrate(db)
+    with migrated_database() as db:
         migrate(db, rollback=len([name for name in migration_ids() if name >= "0026"]))
         fill(db, options.vens, options.each)
         began = time.monotonic()

@@ -10,7 +10,6 @@ VEN and time over the same readings, for one power.
 
 import argparse
 import asyncio
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -22,15 +21,13 @@ from ingest.database import leader_connection
 from ingest.upkeep import loads, sums, tick
 from ingest.upkeep.fragments import FIVE_MINUTES, floor
 from ingest.upkeep.new_lists import NewLists
-from shared.commands.migrate import migrate
 from shared.config import Database
 from shared.db import Connection, connect
-from shared.embedded.postgres import EmbeddedPostgres
 from shared.sql import load_blocks
 from shared.tiers import WIDEST
 from tests.benchmarks.cpu import seconds_of
+from tests.benchmarks.database import migrated_database
 from tests.benchmarks.machine import machine
-from tests.support.servers import new_database, running, temporary_directory
 
 SQL = load_blocks(Path(__file__).with_name("counting.sql"))
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
@@ -109,11 +106,7 @@ def main() -> None:
     parser.add_argument("--tick", type=int, default=10, help="s between two ticks")
     parser.add_argument("--unread", action="store_true", help="do not read new samples at each tick")
     options = parser.parse_args()
-    with ExitStack() as stack:
-        directory = stack.enter_context(temporary_directory())
-        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
-        db = stack.enter_context(new_database(server.settings()))
-        migrate(db)
+    with migrated_database() as db:
         cost = asyncio.run(measure(db, options))
     about = f"{options.vens:,} VENs x 8 loads every {options.every} s, ticks of {options.tick} s. {machine()}"
     table = Table(title=f"CPU us a reading: {about}")

@@ -12,17 +12,14 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from shared.commands.migrate import migrate
 from shared.config import Database, Ingest, Mqtt
-from shared.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.cpu import leaders_seconds
+from tests.benchmarks.database import migrated_database
 from tests.benchmarks.machine import machine
 from tests.support.servers import (
     Process,
     as_environment,
     free_port,
-    new_database,
-    running,
     temporary_directory,
     wait_until,
 )
@@ -85,9 +82,7 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())
-        server = stack.enter_context(running(EmbeddedPostgres(directory / "pg")))
-        db = stack.enter_context(new_database(server.settings()))
-        migrate(db)
+        db = stack.enter_context(migrated_database())
         # Without a broker, the leader has ingest to itself.
         mqtt = Mqtt(host="127.0.0.1", port=free_port())
         env = as_environment(db, mqtt, Ingest(http_port=free_port()))
