@@ -110,21 +110,27 @@ def test_a_signal_while_it_asks_the_database_stops_it(monkeypatch: pytest.Monkey
 
 
 _SIGNAL_AT_FORK = """
-import os, signal
-os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
-from shared.commands.cli import main
-raise SystemExit(main())
+import os, signal, sys
+from shared.commands import cli, up
+step = sys.argv.pop(1)
+do = getattr(up.Services, step)
+def with_signal(services):
+    os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    do(services)
+setattr(up.Services, step, with_signal)
+raise SystemExit(cli.main())
 """
 
 
 @embedded
-def test_a_signal_while_it_starts_a_process_stops_it(home: Path) -> None:
+@pytest.mark.parametrize("step", ["_start_servers", "_spawn_fleet"])
+def test_a_signal_while_it_starts_a_process_stops_it(home: Path, step: str) -> None:
     """Python ignores what the handler raises then."""
     ports = [f"--port={free_port()}", f"--broker-port={free_port()}", "--history=0"]
     done = subprocess.run(
-        [sys.executable, "-c", _SIGNAL_AT_FORK, "up", *ports],
+        [sys.executable, "-c", _SIGNAL_AT_FORK, step, "up", *ports],
         cwd=home,
-        env={**os.environ, "INGEST_HTTP_PORT": str(free_port())},
+        env={"PATH": os.environ["PATH"], "INGEST_HTTP_PORT": str(free_port())},
         capture_output=True,
         text=True,
         timeout=60,
