@@ -1,5 +1,5 @@
 """HTTP connections with bounds that uvicorn does not have: on the time that a request takes to arrive, on the size of
-its headers, and on the time in which a client reads nothing of its answer.
+its headers, and on the time in which a client reads nothing of its answer. Between requests clients may pause longer.
 
 uvicorn's own timeout covers idle connections only, and every byte restarts it: a client that sends a byte now and
 then would keep its connection, and the memory for what it sent (httptools has no limit on headers), without end.
@@ -20,6 +20,9 @@ log = get_logger(__name__)
 REQUEST_SECONDS = 10.0
 # So long may a client read nothing of its answer.
 STALL_SECONDS = 10.0
+# So long may a client pause between requests: longer than pages poll, and than proxies keep a connection (60 s is
+# usual). Who closes first decides; a client that sends while the api closes loses its request.
+IDLE_SECONDS = 75.0
 # The request line, headers, trailers and the framing of chunks together.
 HEADER_BYTES = 64 * 1024
 
@@ -27,8 +30,11 @@ HEADER_BYTES = 64 * 1024
 class Connection(HttpToolsProtocol):
     """One client. A slow request gets a 408, long headers a 431, bytes that are not HTTP a 400; then it closes."""
 
+    idle_seconds = IDLE_SECONDS
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.timeout_keep_alive = self.idle_seconds  # type: ignore[assignment]  # for call_later
         self._arrival: TimerHandle | None = None
         self._stall: TimerHandle | None = None
         self._arriving = False

@@ -4,13 +4,22 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
 import psutil
 import pytest
+import uvicorn
 
-from api.web.bounded_connection import HEADER_BYTES, REQUEST_SECONDS, STALL_SECONDS
-from tests.support.api_client import NOWHERE
+from api.app import create_app
+from api.web.bounded_connection import (
+    HEADER_BYTES,
+    IDLE_SECONDS,
+    REQUEST_SECONDS,
+    STALL_SECONDS,
+    Connection,
+)
+from shared.ports import listen
+from tests.support.api_client import NOWHERE, settings
 from tests.support.api_process import HOST, ApiProcess, running_api
 from tests.support.servers import eventually
 
@@ -68,7 +77,6 @@ SLOW = {
     "nothing": ([], None),
     "blank lines": ([b"\r\n"] * 1000, None),
     "blank lines after an answer": ([GET + b"\r\n", *[b"\r\n"] * 1000], 200),
-    "nothing after an answer": ([GET + b"\r\n"], 200),
     "the rest of a body that was refused": (drip(POST + b"Content-Length: 9999999\r\n\r\n"), 413),
     "half a second request": (drip(GET + b"\r\n" + GET + b"A: "), 200),
 }
@@ -84,6 +92,38 @@ async def test_what_does_not_arrive_in_time_is_closed(api: ApiProcess) -> None:
     second = found[list(SLOW).index("half a second request")][0]
     assert second.count(b"HTTP/1.1") == 2
     assert b"HTTP/1.1 408 " in second
+
+
+async def test_a_client_may_pause_longer_than_a_page_polls(api: ApiProcess) -> None:
+    """The page asks every 5 s: at a bound of 5 s, which is uvicorn's, some of its requests met a closing connection."""
+    reader, writer = await asyncio.open_connection(HOST, api.port)
+    with closing(writer):
+        for pause in (6, 0):
+            writer.write(GET + b"\r\n")
+            assert (await reader.readuntil(b'"ok"}')).startswith(b"HTTP/1.1 200 ")
+            with suppress(TimeoutError):
+                assert await asyncio.wait_for(reader.read(1), pause), "the api has closed the connection"
+    assert IDLE_SECONDS > 60, "proxies usually keep a connection for 60 s, and must be the first to close"
+
+
+async def test_a_client_that_has_no_more_to_ask_is_closed() -> None:
+    class Hurried(Connection):
+        idle_seconds = 0.5
+
+    config = uvicorn.Config(create_app(settings()), http=Hurried, log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    with listen(HOST, 0, "free a port") as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            await eventually(lambda: server.started)
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            with closing(writer):
+                writer.write(GET + b"\r\n")
+                async with asyncio.timeout(GRACE_SECONDS):
+                    assert (await everything(reader)).startswith(b"HTTP/1.1 200 ")
+        finally:
+            server.should_exit = True
+            await serving
 
 
 LINE = b"A: " + b"x" * 1000 + b"\r\n"

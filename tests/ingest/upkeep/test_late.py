@@ -51,7 +51,7 @@ async def test_late_readings_of_a_month_never_counted(connection: Connection) ->
 
 async def test_a_late_reading_crosses_tiers_and_days(connection: Connection) -> None:
     midnight = START - START % 86400
-    await write(connection, R("a", midnight - 3600, 1.0), R("a", START, 6.0))
+    await write(connection, R("a", midnight - 3600, 1.0), R("a", max(START, midnight + 3600), 6.0))
     await count(connection)
     await write(connection, R("a", midnight - 60, 36.0))
     await count(connection)
