@@ -1,53 +1,64 @@
 -- Loads are counted apart from VENs. A sample speaks until its VEN's next list of loads, at most for its hold.
 
 -- name: vens
--- Fragment. `lists`: lists of loads of VENs, from a hold before `first` on, of which [first, last) is counted. Arrays:
--- to sort the few times of each VEN costs half as much as to sort all lists by VEN and time.
+-- Fragment. `lists`: lists of loads of VENs, from a hold before `first` on, of which [first, last) is counted. Of each
+-- VEN: the times of its lists, sorted, as an array. So nothing but these few times is ever sorted.
 vens AS MATERIALIZED (
-    SELECT ven_id, first, last, array_agg(ts) AS times, max(ts) AS last_ts FROM lists GROUP BY ven_id, first, last
+    SELECT ven_id, first, last, last_ts, (SELECT array_agg(ts ORDER BY ts) FROM unnest(times) AS ts) AS times
+    FROM (
+        SELECT ven_id, first, last, array_agg(ts) AS times, max(ts) AS last_ts FROM lists GROUP BY ven_id, first, last
+    ) AS told_by
 )
 
 -- name: counted_at
 -- Fragment. The five minutes in which a list is counted: the expression of an index.
 date_bin('5 minutes', ts, '1970-01-01 00:00:00+00')
 
--- name: cut
--- Fragment. `cut`: the span of each list of `vens`, found once and cut at five minutes: from `a` to `b`, in us after the
--- list's time.
-cut AS MATERIALIZED (
-    SELECT ven_id, ts, bucket, us_between(ts, greatest(starts, bucket)) AS a,
-           us_between(ts, least(ends, bucket + interval '5 minutes')) AS b
+-- name: many_vens
+-- Fragment. The rows of `vens`, which the planner takes for many, because of a series that has one row. So it puts the
+-- lists into the hash table, and not the VENs: then all lists of a VEN come together, and the sums of its loads stay in
+-- the processor's cache. In the order in which lists were stored, to add them up takes twice as long.
+(SELECT *, generate_series(first, first, interval '1 second') AS one FROM vens)
+
+-- name: list_and_times
+-- Fragment. What `found` has of a list (r) and its VEN (v).
+r.ven_id, r.ts, r.load_ids, r.used_power_kw, r.shed_power_kw, v.first, v.last, v.times
+
+-- name: told
+-- Fragment. `told`: the pieces of five minutes for which each row of `found` speaks, from `a` to `b`, in us after the
+-- list's time. `found`: lists, each with the times of its VEN's. OFFSET 0: pieces are measured once for all loads.
+told AS (
+    SELECT ven_id, bucket, us_between(ts, greatest(starts, bucket)) AS a,
+           us_between(ts, least(ends, bucket + interval '5 minutes')) AS b, load_ids, used_power_kw, shed_power_kw
     FROM (
         SELECT *, generate_series(date_bin('5 minutes', starts, '1970-01-01 00:00:00+00'),
                                   ends - interval '1 microsecond', interval '5 minutes') AS bucket
         FROM (
-            SELECT v.ven_id, l.ts, greatest(l.ts, v.first) AS starts, least(l.next_ts, l.ts + h.hold, v.last) AS ends
-            FROM vens v
-            CROSS JOIN LATERAL (
-                SELECT ts, lead(ts) OVER (ORDER BY ts) AS next_ts FROM unnest(v.times) AS ts
-                OFFSET 0
-            ) AS l
-            JOIN hold_spans h ON l.ts >= h.since AND l.ts < h.before
+            SELECT f.*, greatest(f.ts, f.first) AS starts,
+                   least(f.times[width_bucket(f.ts, f.times) + 1], f.ts + h.hold, f.last) AS ends
+            FROM found f
+            JOIN hold_spans h ON f.ts >= h.since AND f.ts < h.before
         ) AS spans
         WHERE ends > starts
-    ) AS buckets
+    ) AS pieces
+    OFFSET 0
 )
 
 -- name: list_of
--- Fragment. The list of a row of `cut` (c), looked up by its key: OFFSET 0, whatever statistics the planner has.
-LATERAL (
-    SELECT load_ids, used_power_kw, shed_power_kw FROM ven_load_lists WHERE ven_id = c.ven_id AND ts = c.ts
-    OFFSET 0
-) AS l
+-- Fragment. The list of a VEN and time (v), looked up by its key: OFFSET 0, whatever statistics the planner has.
+LATERAL (SELECT * FROM ven_load_lists WHERE ven_id = v.ven_id AND ts = v.ts OFFSET 0) AS r
 
 -- name: add_up
--- Fragment. Adds up the loads of `told`, the rows of `cut` with their lists. MATERIALIZED: sums are made in a hash table;
--- otherwise the planner may sort all samples, because rows are written in the order of their key.
+-- Fragment. Adds up the loads of `told`, as doubles, which costs less: within five minutes they are below 2^53 uWh, so
+-- exact. MATERIALIZED: sums are made in a hash table; otherwise the planner may sort all samples, because rows are
+-- written in the order of their key.
 energies AS MATERIALIZED (
     SELECT ven_id, load_id, bucket,
-           sum(energy(used_kw, b) - CASE WHEN a > 0 THEN energy(used_kw, a) ELSE 0 END) AS used_uwh,
-           coalesce(sum(energy(shed_kw, b) - CASE WHEN a > 0 THEN energy(shed_kw, a) ELSE 0 END), 0) AS shed_uwh,
-           sum(b - a) AS covered_us
+           sum((energy(used_kw, b) - CASE WHEN a > 0 THEN energy(used_kw, a) ELSE 0 END)::double precision)::bigint
+               AS used_uwh,
+           coalesce(sum((energy(shed_kw, b) - CASE WHEN a > 0 THEN energy(shed_kw, a) ELSE 0 END)::double precision),
+                    0)::bigint AS shed_uwh,
+           sum(b - a)::bigint AS covered_us
     FROM (
         SELECT ven_id, bucket, a, b,
                unnest(load_ids) AS load_id, unnest(used_power_kw) AS used_kw, unnest(shed_power_kw) AS shed_kw
@@ -76,15 +87,14 @@ WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS 
     JOIN hold_spans h ON v.last_ts >= h.since AND v.last_ts < h.before
     WHERE v.last_ts >= $1
     ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
-), {cut}, told AS (
-    SELECT c.ven_id, c.bucket, c.a, c.b, l.load_ids, l.used_power_kw, l.shed_power_kw
-    FROM cut c
-    JOIN (
-        SELECT * FROM ven_load_lists WHERE {counted_at} >= $1 AND {counted_at} < $2 AND ts >= $1 AND ts < $2 OFFSET 0
-    ) AS l ON l.ven_id = c.ven_id AND l.ts = c.ts
+), found AS (
+    SELECT {list_and_times} FROM ven_load_lists r JOIN {many_vens} AS v ON v.ven_id = r.ven_id
+    WHERE {counted_at} >= $1 AND {counted_at} < $2 AND r.ts >= $1 AND r.ts < $2
     UNION ALL
-    SELECT c.ven_id, c.bucket, c.a, c.b, l.* FROM cut c CROSS JOIN {list_of} WHERE c.ts < $1
-), {add_up}
+    SELECT {list_and_times}
+    FROM (SELECT v.*, o.ts FROM loads_open o JOIN vens v ON v.ven_id = o.ven_id WHERE o.until > $1) AS v
+    CROSS JOIN {list_of}
+), {told}, {add_up}
 
 -- name: forget_silent_lists
 -- $1: the watermark of loads. Deletes the open lists that no longer speak.
@@ -138,9 +148,9 @@ WITH lists AS (
         WHERE r.ven_id = u.ven_id AND r.ts >= u.first AND r.ts < u.last AND {counted_list}
         OFFSET 0
     ) AS t ON true
-), {vens}, {cut}, told AS (
-    SELECT c.ven_id, c.bucket, c.a, c.b, l.* FROM cut c CROSS JOIN {list_of}
-), {add_up}
+), {vens}, found AS (
+    SELECT {list_and_times} FROM (SELECT *, unnest(times) AS ts FROM vens) AS v CROSS JOIN {list_of}
+), {told}, {add_up}
 
 -- name: reopen_lists
 -- $1: the watermark of loads. Writes the open lists of VENs whose stretch reaches it.
@@ -160,21 +170,18 @@ ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 -- Fragment. The five minutes of the first list that may speak at $1.
 date_bin('5 minutes', $1 - (SELECT max(hold) FROM holds), '1970-01-01 00:00:00+00')
 
+-- name: in_recount
+-- Fragment. A condition of a list (r): it may speak in [$1, $2), and is not noted as late.
+{counted_at} >= {first_at} AND {counted_at} < $2
+AND ts >= $1 - (SELECT max(hold) FROM holds) AND ts < $2
+AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = r.ven_id AND l.ts = r.ts)
+
 -- name: recount_loads
 -- $1, $2: from, to, both at five minutes. Lists that are noted as late are left for a redo.
 WITH lists AS (
-    SELECT t.ven_id, t.ts, $1::timestamptz AS first, $2::timestamptz AS last
-    FROM ven_load_lists t
-    WHERE {counted_at} >= {first_at} AND {counted_at} < $2
-      AND t.ts >= $1 - (SELECT max(hold) FROM holds) AND t.ts < $2
-      AND NOT EXISTS (SELECT 1 FROM late_lists l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
-), {vens}, {cut}, told AS (
-    SELECT c.ven_id, c.bucket, c.a, c.b, l.load_ids, l.used_power_kw, l.shed_power_kw
-    FROM cut c
-    JOIN (
-        SELECT * FROM ven_load_lists
-        WHERE {counted_at} >= {first_at} AND {counted_at} < $2
-          AND ts >= $1 - (SELECT max(hold) FROM holds) AND ts < $2
-        OFFSET 0
-    ) AS l ON l.ven_id = c.ven_id AND l.ts = c.ts
-), {add_up}
+    SELECT ven_id, ts, $1::timestamptz AS first, $2::timestamptz AS last
+    FROM ven_load_lists r
+    WHERE {in_recount}
+), {vens}, found AS (
+    SELECT {list_and_times} FROM ven_load_lists r JOIN {many_vens} AS v ON v.ven_id = r.ven_id WHERE {in_recount}
+), {told}, {add_up}
