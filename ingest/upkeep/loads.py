@@ -46,7 +46,8 @@ class LoadCounter:
 async def _count(connection: Connection, start: datetime, end: datetime) -> None:
     await sums.make_months(connection, start, end)
     await connection.execute(SQL["join_by_hash"])
-    await connection.execute(SQL["count_lists"], start, end)
+    statement = "count_five_minutes" if end - start == FIVE_MINUTES else "count_lists"
+    await connection.execute(SQL[statement], start, end)
     await sums.sum_up(connection, start, end, "load")
     await connection.execute(SQL["forget_silent_lists"], end)
     moved = await connection.execute(SQL["move_loads_watermark"], start, end)

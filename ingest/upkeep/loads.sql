@@ -24,23 +24,38 @@ date_bin('5 minutes', ts, '1970-01-01 00:00:00+00')
 -- Fragment. What `found` has of a list (r) and its VEN (v).
 r.ven_id, r.ts, r.load_ids, r.used_power_kw, r.shed_power_kw, v.first, v.last, v.times
 
+-- name: spans
+-- Fragment. The time for which each list of `found` speaks, within [first, last). `found`: lists, each with the times of
+-- its VEN's.
+(
+    SELECT f.*, greatest(f.ts, f.first) AS starts,
+           least(f.times[width_bucket(f.ts, f.times) + 1], f.ts + h.hold, f.last) AS ends
+    FROM found f
+    JOIN hold_spans h ON f.ts >= h.since AND f.ts < h.before
+) AS spans
+
 -- name: told
--- Fragment. `told`: the pieces of five minutes for which each row of `found` speaks, from `a` to `b`, in us after the
--- list's time. `found`: lists, each with the times of its VEN's. OFFSET 0: pieces are measured once for all loads.
+-- Fragment. `told`: the spans, cut at five minutes: from `a` to `b`, in us after the list's time. OFFSET 0: they are
+-- measured once for all loads.
 told AS (
     SELECT ven_id, bucket, us_between(ts, greatest(starts, bucket)) AS a,
            us_between(ts, least(ends, bucket + interval '5 minutes')) AS b, load_ids, used_power_kw, shed_power_kw
     FROM (
         SELECT *, generate_series(date_bin('5 minutes', starts, '1970-01-01 00:00:00+00'),
                                   ends - interval '1 microsecond', interval '5 minutes') AS bucket
-        FROM (
-            SELECT f.*, greatest(f.ts, f.first) AS starts,
-                   least(f.times[width_bucket(f.ts, f.times) + 1], f.ts + h.hold, f.last) AS ends
-            FROM found f
-            JOIN hold_spans h ON f.ts >= h.since AND f.ts < h.before
-        ) AS spans
+        FROM {spans}
         WHERE ends > starts
     ) AS pieces
+    OFFSET 0
+)
+
+-- name: told_in_five_minutes
+-- Fragment. The same if [first, last) is one five minutes: there is nothing to cut.
+told AS (
+    SELECT ven_id, first AS bucket, CASE WHEN ts < first THEN us_between(ts, first) ELSE 0 END AS a,
+           us_between(ts, ends) AS b, load_ids, used_power_kw, shed_power_kw
+    FROM {spans}
+    WHERE ends > starts
     OFFSET 0
 )
 
@@ -72,9 +87,9 @@ INSERT INTO load_power_5m SELECT * FROM energies ORDER BY ven_id, load_id, bucke
 -- Until the transaction ends, joins that can be made by a hash table are, whatever statistics the planner has.
 SET LOCAL enable_nestloop = off
 
--- name: count_lists
--- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists. A list that came late, but before
--- its time is counted, is counted with it (`forgotten`).
+-- name: found_in_step
+-- Fragment. $1, $2: from, to, both at five minutes. `found`: the lists that may speak. Writes the open lists. A list that
+-- came late, but before its time is counted, is counted with it (`forgotten`).
 WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS (
     SELECT ven_id, ts, $1::timestamptz AS first, $2::timestamptz AS last FROM loads_open WHERE until > $1
     UNION ALL
@@ -94,7 +109,15 @@ WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS 
     SELECT {list_and_times}
     FROM (SELECT v.*, o.ts FROM loads_open o JOIN vens v ON v.ven_id = o.ven_id WHERE o.until > $1) AS v
     CROSS JOIN {list_of}
-), {told}, {add_up}
+)
+
+-- name: count_lists
+-- $1, $2: from, to, both at five minutes. Counts the loads, and writes the open lists.
+{found_in_step}, {told}, {add_up}
+
+-- name: count_five_minutes
+-- The same if that is one five minutes, as it is while the leader keeps up.
+{found_in_step}, {told_in_five_minutes}, {add_up}
 
 -- name: forget_silent_lists
 -- $1: the watermark of loads. Deletes the open lists that no longer speak.

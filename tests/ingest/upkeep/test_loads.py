@@ -120,10 +120,11 @@ async def test_lists_are_counted_with_joins_by_hash(
     assert await connection.fetchval("SHOW enable_nestloop") == "on"
 
 
-async def test_lists_are_read_by_their_time_without_statistics(fleet: Connection) -> None:
+@pytest.mark.parametrize("statement", ["count_lists", "count_five_minutes"])
+async def test_lists_are_read_by_their_time_without_statistics(fleet: Connection, statement: str) -> None:
     async with fleet.transaction():
         await fleet.execute(loads.SQL["join_by_hash"])
-        plan = await explained(fleet, loads.SQL["count_lists"], at(START + 300), at(START + 600))
+        plan = await explained(fleet, loads.SQL[statement], at(START + 300), at(START + 600))
     # Once for their times, once for their loads.
     assert raw_rows(plan) == raw_rows(plan, ("ven_load_lists",)) == 2 * FLEET_VENS * 60
     of_lists = [
@@ -137,7 +138,7 @@ async def test_lists_are_read_by_their_time_without_statistics(fleet: Connection
 
 
 @pytest.mark.parametrize("analyzed", [False, True])
-@pytest.mark.parametrize("statement", ["count_lists", "recount_loads"])
+@pytest.mark.parametrize("statement", ["count_lists", "count_five_minutes", "recount_loads"])
 async def test_lists_come_ven_by_ven(fleet: Connection, statement: str, analyzed: bool) -> None:
     """From a hash table of lists: from one of VENs they would come in the order of time, and adding up takes twice as
     long."""
