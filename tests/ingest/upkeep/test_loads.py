@@ -120,6 +120,23 @@ async def test_lists_are_counted_with_joins_by_hash(
     assert await connection.fetchval("SHOW enable_nestloop") == "on"
 
 
+@pytest.mark.parametrize(("statement", "width"), [("count_five_minutes", 300), ("count_lists", 600)])
+async def test_a_list_counts_on_both_sides_of_five_minutes(
+    connection: Connection, statement: str, width: int
+) -> None:
+    await write(
+        connection,
+        R("a", START + 200, 7.2, loads=(("x", 7.2, 3.6),)),
+        R("a", START + 400, 0.0, loads=(("x", 0.0, 0.0),)),
+    )
+    await sums.make_months(connection, at(START), at(START + 600))
+    for start in range(START, START + 600, width):
+        await connection.execute(loads.SQL[statement], at(start), at(start + width))
+    assert await energies(connection) == {("x", 0): 0.2, ("x", 300): 0.2}
+    covered = await connection.fetch("SELECT covered_us FROM load_power_5m ORDER BY bucket")
+    assert [row["covered_us"] for row in covered] == [100_000_000, 300_000_000]
+
+
 @pytest.mark.parametrize("statement", ["count_lists", "count_five_minutes"])
 async def test_lists_are_read_by_their_time_without_statistics(fleet: Connection, statement: str) -> None:
     async with fleet.transaction():
