@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from api.db_errors import cannot_connect, unavailable
+from api.timestamps import remember_times
 from api.web.errors import UnavailableError
 from shared.config import Database as DatabaseSettings
 from shared.db import UNREACHABLE, Connection, connect_arguments
@@ -74,6 +75,7 @@ class Database:
             max_cached_statement_lifetime=0,
             server_settings=server_settings,
             reset=_as_it_is,
+            init=remember_times,
         )
 
     async def close(self) -> None:

@@ -71,6 +71,11 @@ ORDER BY 1
 , base AS (SELECT * FROM kept UNION ALL SELECT * FROM pieces)
 {grouped}
 
+-- name: asked_for
+-- Fragment. What any stretch of the range allows (no hold is longer than a day). It adds nothing to the conditions
+-- beside it, but is known when the statement starts: partitions of other days are left out of the plan by then.
+r.ts >= $1::timestamptz - interval '1 day' AND r.ts < $2::timestamptz
+
 -- name: ven_readings
 -- Fragment. `spans`: the last reading before each stretch, and those in it. LATERAL and OFFSET 0: each stretch is
 -- looked up by itself, whatever statistics the planner has.
@@ -83,10 +88,12 @@ spans AS (
         SELECT * FROM (
             SELECT * FROM ven_telemetry r
             WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.first
+              AND {asked_for}
             ORDER BY r.ts DESC LIMIT 1
         ) AS carried
         UNION ALL
-        SELECT * FROM ven_telemetry r WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last
+        SELECT * FROM ven_telemetry r
+        WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last AND {asked_for}
         OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
@@ -102,11 +109,13 @@ lists AS MATERIALIZED (
         SELECT *, array_position(load_ids, $6::text) AS place FROM (
             SELECT * FROM ven_load_lists r
             WHERE r.ven_id = $5::text AND r.ts >= s.first - (SELECT max(hold) FROM holds) AND r.ts < s.first
+              AND {asked_for}
             ORDER BY r.ts DESC LIMIT 1
         ) AS carried
         UNION ALL
         SELECT *, array_position(load_ids, $6::text)
-        FROM ven_load_lists r WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last
+        FROM ven_load_lists r
+        WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last AND {asked_for}
         OFFSET 0
     ) AS t ON true
     JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before

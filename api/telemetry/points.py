@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -63,8 +63,16 @@ COLUMNS = tuple(field.encode_name for field in msgspec.structs.fields(Point))
 
 
 def kilowatts(uwh: int, us: int) -> float:
-    """The mean power in kW of an energy in uWh over a time in us."""
-    return rounded(uwh * 3.6 / us)
+    """The mean power in kW of an energy in uWh over a time in us: whole W, a half rounded up. 1 uWh in 1 us is 3,600 W.
+
+    Whole numbers, because to round three floats to decimals would take longer than all the rest of a point.
+    """
+    return (7200 * uwh + us) // (2 * us) / 1000
+
+
+def share(part_us: int, whole_us: int) -> float:
+    """Which part of a time another one is, to 3 decimals, a half rounded up."""
+    return (2000 * part_us + whole_us) // (2 * whole_us) / 1000
 
 
 def kilowatt_hours(uwh: int) -> float:
@@ -78,19 +86,27 @@ def rounded_count(mean: float) -> float | int:
     return int(shown) if shown.is_integer() else shown
 
 
-def ven_point(start: datetime, length: timedelta, row: Any) -> Point:
-    """The point of a VEN or a load: mean powers over the time that readings speak for. `length`: of the bucket so far;
-    `row`: its sums, by name."""
-    used, covered = row["used_uwh"], row["covered_us"]
+def ven_point(
+    start: datetime,
+    length_us: int,
+    used_uwh: int,
+    shed_uwh: int,
+    requested_uwh: int,
+    covered_us: int,
+    event_us: int,
+    event_id: str | None,
+) -> Point:
+    """The point of a VEN or a load: mean powers over the time that readings speak for. `length_us`: of the bucket so
+    far; the rest: its Sums."""
     return Point(
         start,
-        kilowatts(used, covered),
-        kilowatts(row["shed_uwh"], covered),
-        kilowatt_hours(used),
-        row["event_id"],
-        kilowatts(row["requested_uwh"], covered) if row["event_us"] else None,
+        kilowatts(used_uwh, covered_us),
+        kilowatts(shed_uwh, covered_us),
+        kilowatt_hours(used_uwh),
+        event_id,
+        kilowatts(requested_uwh, covered_us) if event_us else None,
         None,
-        rounded(covered / (length / _US)),
+        share(covered_us, length_us),
     )
 
 
@@ -98,7 +114,7 @@ def network_point(start: datetime, end: datetime, sums: Sums, first_at: datetime
     """The point of the network: mean powers over the bucket, without the time before the network's first reading."""
     # `first_at` is cached for some seconds, so it may be later than the first reading if that came late.
     begins = max(start, first_at) if first_at < end else start
-    length = round((end - begins) / _US)
+    length = (end - begins) // _US
     return Point(
         start,
         kilowatts(sums.used_uwh, length),

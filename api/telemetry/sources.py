@@ -17,6 +17,7 @@ from api.telemetry.queries import WIDTHS, Row
 from shared.tiers import Kind
 
 _MINUTE = timedelta(minutes=1)
+_US = timedelta(microseconds=1)
 # The longest range that may be read from raw rows, for granularities that no tier divides.
 _NETWORK_RAW_HOURS, _RAW_HOURS = 6, 48
 
@@ -151,8 +152,7 @@ class VenSource:
 
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
-        row = await queries.before(self._database, "ven", moment, storable(self._ven_id))
-        return ven_point(row["start"], row["until"] - row["start"], row) if row else None
+        return _last_point(await queries.before(self._database, "ven", moment, storable(self._ven_id)))
 
 
 class LoadSource:
@@ -193,8 +193,7 @@ class LoadSource:
 
     async def before(self, moment: datetime) -> Point | None:
         """The last point of the widest tier before `moment`."""
-        row = await queries.before(self._database, "load", moment, *map(storable, self._ids))
-        return ven_point(row["start"], row["until"] - row["start"], row) if row else None
+        return _last_point(await queries.before(self._database, "load", moment, *map(storable, self._ids)))
 
 
 def _limits(row: Row, kind: Kind) -> Limits:
@@ -203,11 +202,21 @@ def _limits(row: Row, kind: Kind) -> Limits:
 
 def _ven_points(rows: list[Row], buckets: Buckets) -> list[Point]:
     """The points of a VEN's or a load's rows; a row without `now` is of a bucket that is over."""
-    width, ends = buckets.width, None if buckets.edges is None else dict(buckets.spans())
+    width_us = buckets.width // _US
+    lengths = {start: (end - start) // _US for start, end in buckets.spans()} if buckets.edges else None
     points = []
-    for row in rows:
-        if row["covered_us"]:
-            start, now = row["start"], row["now"]
-            length = ends[start] - start if ends else width
-            points.append(ven_point(start, min(length, now - start) if now else length, row))
+    for start, used, shed, requested, covered, event_us, event_id, now, *_ in rows:
+        if covered:
+            length_us = lengths[start] if lengths else width_us
+            if now:
+                length_us = min(length_us, (now - start) // _US)
+            points.append(ven_point(start, length_us, used, shed, requested, covered, event_us, event_id))
     return points
+
+
+def _last_point(row: Row | None) -> Point | None:
+    """The point of a row of `queries.before`."""
+    if row is None:
+        return None
+    start, until, *of_sums = row
+    return ven_point(start, (until - start) // _US, *of_sums)

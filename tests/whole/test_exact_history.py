@@ -2,9 +2,11 @@
 real writer, the leader's steps and the api, against plain Python (tests/support/integral.py, which shares no code)."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -101,19 +103,30 @@ class Api(Counting):
         if not sums.covered:
             return None
         first = min(r.ts for r in self.stored.values())
-        length = (end - max(start, first)) * US
+        length = round((end - max(start, first)) * US)
         over = length if of == "network" else sums.covered
         count = round(sums.covered / length, 3)
         return {
             "timestamp": datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "usedPowerKw": round(sums.used * 3.6 / over, 3),
-            "shedPowerKw": round(sums.shed * 3.6 / over, 3),
+            "usedPowerKw": kilowatts(sums.used, over),
+            "shedPowerKw": kilowatts(sums.shed, over),
             "usedEnergyKwh": sums.used / 1e9,
             "eventId": sums.event_id,
-            "requestedReductionKw": round(sums.requested * 3.6 / over, 3) if sums.event else None,
+            "requestedReductionKw": kilowatts(sums.requested, over) if sums.event else None,
             "venCount": count if of == "network" else None,
-            "coverage": None if of == "network" else round(sums.covered / ((end - start) * US), 3),
+            "coverage": None
+            if of == "network"
+            else in_thousandths(Fraction(sums.covered, (end - start) * US)),
         }
+
+
+def kilowatts(uwh: int, us: int) -> float:
+    return in_thousandths(Fraction(uwh * 36, us * 10))
+
+
+def in_thousandths(figure: Fraction) -> float:
+    """A half is rounded up."""
+    return math.floor(figure * 1000 + Fraction(1, 2)) / 1000
 
 
 def listed(r: R, load: str) -> bool:

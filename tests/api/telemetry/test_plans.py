@@ -195,6 +195,16 @@ def test_a_plan_made_for_empty_tables_reads_no_more_rows(
 
 
 @pytest.mark.parametrize("name", HOT)
+def test_a_history_does_not_prepare_other_days(connection: psycopg.Connection, name: str) -> None:
+    """To open the partitions of a month takes as long as all the rest, even if none is read."""
+    statement, ids = HOT[name]
+    span = (DAY - timedelta(hours=2), DAY - timedelta(hours=1), *ALL[2:])
+    planned = {node.get("Relation Name", "") for node in executed(connection, statement, *span, *ids)}
+    raw = {table[-8:] for table in planned if table.startswith(RAW)}
+    assert raw == {f"{DAY - timedelta(days=n):%Y%m%d}" for n in (1, 2)}
+
+
+@pytest.mark.parametrize("name", HOT)
 def test_a_late_reading_costs_its_own_partition(connection: psycopg.Connection, name: str) -> None:
     statement, ids = HOT[name]
     late = DAY - timedelta(hours=5)

@@ -1,11 +1,23 @@
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.telemetry.buckets import cover
 from api.telemetry.params import Fill, parse_granularity
-from api.telemetry.points import Point, Sums, filled, network_point, rounded_count, ven_point
+from api.telemetry.points import (
+    Point,
+    Sums,
+    filled,
+    kilowatts,
+    network_point,
+    rounded_count,
+    share,
+    ven_point,
+)
 from api.web.figures import rounded
 
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
@@ -30,12 +42,30 @@ def test_figures_are_rounded_to_3_decimals_and_never_minus_zero() -> None:
     assert [rounded(2.00051), rounded(1 / 3), str(rounded(-0.0001))] == [2.001, 0.333, "0.0"]
 
 
+@given(st.integers(-(10**12), 10**12), st.integers(1, 10**12))
+def test_a_power_is_in_whole_watts(uwh: int, us: int) -> None:
+    watts = Fraction(kilowatts(uwh, us) * 1000).limit_denominator(1)
+    assert watts - Fraction(1, 2) <= Fraction(3600 * uwh, us) < watts + Fraction(1, 2)
+    assert kilowatts(uwh, us) == int(watts) / 1000
+
+
+@pytest.mark.parametrize(("watts", "shown"), [(1501, 1.501), (1501.5, 1.502), (-1501.5, -1.501), (-0.5, 0.0)])
+def test_half_a_watt_is_rounded_up(watts: float, shown: float) -> None:
+    found = kilowatts(int(watts * 1_000_000), 3_600_000_000)
+    assert str(found) == str(shown)
+
+
+@pytest.mark.parametrize(("part", "shown"), [(0, 0.0), (1, 0.001), (999, 0.5), (1998, 0.999), (2000, 1.0)])
+def test_a_share_has_3_decimals(part: int, shown: float) -> None:
+    assert share(part, 2000) == shown
+
+
 def test_a_ven_has_its_power_while_it_speaks() -> None:
-    assert ven_point(START, HOUR, HALF._asdict()) == Point(START, 4.0, 1.0, 2.0, "dr", 1.0, None, 0.5)
+    assert ven_point(START, HOUR_US, *HALF) == Point(START, 4.0, 1.0, 2.0, "dr", 1.0, None, 0.5)
 
 
 def test_coverage_is_of_the_bucket_so_far() -> None:
-    assert ven_point(START, HOUR / 2, HALF._asdict()).coverage == 1
+    assert ven_point(START, HOUR_US // 2, *HALF).coverage == 1
 
 
 def test_the_network_has_its_power_over_the_bucket() -> None:
@@ -54,16 +84,16 @@ def test_a_first_reading_not_heard_of_yet_dilutes_nothing(first_at: datetime) ->
 
 def test_nothing_is_asked_for_where_no_reading_names_an_event() -> None:
     calm = HALF._replace(requested_uwh=0, event_us=0, event_id=None)
-    assert ven_point(START, HOUR, calm._asdict()).requested_reduction_kw is None
+    assert ven_point(START, HOUR_US, *calm).requested_reduction_kw is None
     assert network_point(START, START + HOUR, calm, START).requested_reduction_kw is None
     asked_for_nothing = calm._replace(event_us=1)
-    assert ven_point(START, HOUR, asked_for_nothing._asdict()).requested_reduction_kw == 0
+    assert ven_point(START, HOUR_US, *asked_for_nothing).requested_reduction_kw == 0
 
 
 def test_energy_has_9_decimals() -> None:
-    tiny = ven_point(START, HOUR, HALF._replace(used_uwh=1)._asdict())
+    tiny = ven_point(START, HOUR_US, *HALF._replace(used_uwh=1))
     assert msgspec.to_builtins(tiny)["usedEnergyKwh"] == 0.000000001
-    assert str(ven_point(START, HOUR, HALF._replace(used_uwh=0)._asdict()).used_energy_kwh) == "0.0"
+    assert str(ven_point(START, HOUR_US, *HALF._replace(used_uwh=0)).used_energy_kwh) == "0.0"
 
 
 def test_sums_of_two_stretches_add_up() -> None:
