@@ -5,7 +5,10 @@ from contextlib import suppress
 import psutil
 import psycopg
 
+from shared import advisory_locks
 from shared.config import Database
+
+_LEADERS = (advisory_locks.LEADER, advisory_locks.LOADS_LEADER)
 
 
 def seconds_of(pids: list[int]) -> float:
@@ -21,8 +24,11 @@ def seconds_of(pids: list[int]) -> float:
     return total
 
 
-def leaders_seconds(db: Database) -> float:
-    """CPU seconds of PostgreSQL's processes that the leaders have used so far."""
-    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ecs-ingest-leader'"
+def leaders_seconds(db: Database, *locks: int) -> float:
+    """CPU seconds of PostgreSQL's processes that have served the leaders so far: those who hold `locks`, or all."""
+    query = """
+        SELECT pid FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database()
+        WHERE locktype = 'advisory' AND granted AND objid::bigint = ANY(%s)
+    """
     with psycopg.connect(host=db.host, user=db.user, dbname=db.name) as connection:
-        return seconds_of([pid for (pid,) in connection.execute(query)])
+        return seconds_of([pid for (pid,) in connection.execute(query, [list(locks or _LEADERS)])])
