@@ -74,6 +74,50 @@ async def test_who_polls_does_not_wait_for_what_is_renewed(clock: Clock) -> None
     await shared.close()
 
 
+async def test_a_renewal_waits_for_what_is_asked_at_the_same_time(clock: Clock) -> None:
+    compute = Sum(clock)
+    shared = Shared(compute, fresh=1.0, tolerated=3.0)
+    await shared.get()
+    clock.now += 2.0
+    await shared.get()
+    await asyncio.sleep(shared_result._PAUSE_SECONDS / 2)
+    assert compute.times == 1
+    assert shared._renewal is not None
+    await shared._renewal
+    assert compute.times == 2
+
+
+async def test_who_polls_once_a_second_gets_a_result_of_the_last_second(clock: Clock) -> None:
+    """A renewal is asked for by what it waits before the result gets stale, and begins when it is."""
+    compute = Sum(clock)
+    shared = Shared(compute, fresh=1.0, tolerated=3.0)
+    await shared.get()
+    clock.now = 101.0 - shared_result._PAUSE_SECONDS - 0.001
+    assert await shared.get() == 1
+    assert shared._renewal is None
+    for n in range(1, 4):
+        begun = 100.0 + n
+        clock.now = begun - shared_result._PAUSE_SECONDS
+        assert await shared.get() == n
+        assert shared._renewal is not None
+        clock.now = begun
+        await shared._renewal
+        assert compute.times == n + 1
+
+
+async def test_a_renewal_is_spared_if_a_request_has_computed_it(clock: Clock) -> None:
+    compute = Sum(clock)
+    shared = Shared(compute, fresh=1.0, tolerated=3.0)
+    await shared.get()
+    clock.now += 2.0
+    await shared.get()
+    clock.now += 3.0
+    assert await shared.get() == 2
+    assert shared._renewal is not None
+    await shared._renewal
+    assert compute.times == 2
+
+
 async def test_a_failure_is_told_and_the_next_one_tries_again(clock: Clock) -> None:
     compute = Sum(clock)
     shared = Shared(compute, fresh=1.0, tolerated=3.0)
