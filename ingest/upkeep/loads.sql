@@ -52,8 +52,8 @@ told AS (
 -- name: told_in_five_minutes
 -- Fragment. The same if [first, last) is one five minutes: there is nothing to cut.
 told AS (
-    SELECT ven_id, first AS bucket, CASE WHEN ts < first THEN us_between(ts, first) ELSE 0 END AS a,
-           us_between(ts, ends) AS b, load_ids, used_power_kw, shed_power_kw
+    SELECT ven_id, CASE WHEN ts < first THEN us_between(ts, first) ELSE 0 END AS a, us_between(ts, ends) AS b,
+           load_ids, used_power_kw, shed_power_kw
     FROM {spans}
     WHERE ends > starts
     OFFSET 0
@@ -63,25 +63,35 @@ told AS (
 -- Fragment. The list of a VEN and time (v), looked up by its key: OFFSET 0, whatever statistics the planner has.
 LATERAL (SELECT * FROM ven_load_lists WHERE ven_id = v.ven_id AND ts = v.ts OFFSET 0) AS r
 
+-- name: sums_of_load
+-- Fragment. As doubles, which costs less: within five minutes they are below 2^53 uWh, so exact.
+sum((energy(used_kw, b) - CASE WHEN a > 0 THEN energy(used_kw, a) ELSE 0 END)::double precision)::bigint AS used_uwh,
+coalesce(sum((energy(shed_kw, b) - CASE WHEN a > 0 THEN energy(shed_kw, a) ELSE 0 END)::double precision), 0)::bigint
+    AS shed_uwh,
+sum(b - a)::bigint AS covered_us
+
+-- name: loads_of_list
+-- Fragment. The loads of a list of `told`.
+unnest(load_ids) AS load_id, unnest(used_power_kw) AS used_kw, unnest(shed_power_kw) AS shed_kw
+
 -- name: add_up
--- Fragment. Adds up the loads of `told`, as doubles, which costs less: within five minutes they are below 2^53 uWh, so
--- exact. MATERIALIZED: sums are made in a hash table; otherwise the planner may sort all samples, because rows are
--- written in the order of their key.
+-- Fragment. Adds up the loads of `told`. MATERIALIZED: sums are made in a hash table; otherwise the planner may sort all
+-- samples, because rows are written in the order of their key.
 energies AS MATERIALIZED (
-    SELECT ven_id, load_id, bucket,
-           sum((energy(used_kw, b) - CASE WHEN a > 0 THEN energy(used_kw, a) ELSE 0 END)::double precision)::bigint
-               AS used_uwh,
-           coalesce(sum((energy(shed_kw, b) - CASE WHEN a > 0 THEN energy(shed_kw, a) ELSE 0 END)::double precision),
-                    0)::bigint AS shed_uwh,
-           sum(b - a)::bigint AS covered_us
-    FROM (
-        SELECT ven_id, bucket, a, b,
-               unnest(load_ids) AS load_id, unnest(used_power_kw) AS used_kw, unnest(shed_power_kw) AS shed_kw
-        FROM told
-    ) AS samples
+    SELECT ven_id, load_id, bucket, {sums_of_load}
+    FROM (SELECT ven_id, bucket, a, b, {loads_of_list} FROM told) AS samples
     GROUP BY ven_id, load_id, bucket
 )
 INSERT INTO load_power_5m SELECT * FROM energies ORDER BY ven_id, load_id, bucket
+
+-- name: add_up_five_minutes
+-- Fragment. The same if [first, last) is one five minutes: its time is left out of the key of each sample.
+energies AS MATERIALIZED (
+    SELECT ven_id, load_id, $1::timestamptz AS bucket, {sums_of_load}
+    FROM (SELECT ven_id, a, b, {loads_of_list} FROM told) AS samples
+    GROUP BY ven_id, load_id
+)
+INSERT INTO load_power_5m SELECT * FROM energies ORDER BY ven_id, load_id
 
 -- name: join_by_hash
 -- Until the transaction ends, joins that can be made by a hash table are, whatever statistics the planner has.
@@ -117,7 +127,7 @@ WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS 
 
 -- name: count_five_minutes
 -- The same if that is one five minutes, as it is while the leader keeps up.
-{found_in_step}, {told_in_five_minutes}, {add_up}
+{found_in_step}, {told_in_five_minutes}, {add_up_five_minutes}
 
 -- name: forget_silent_lists
 -- $1: the watermark of loads. Deletes the open lists that no longer speak.

@@ -167,3 +167,22 @@ async def test_lists_come_ven_by_ven(fleet: Connection, statement: str, analyzed
     joins = [n for n in plan if n.get("Join Type") == "Inner" and n["Actual Rows"] == FLEET_VENS * 60]
     hashed = [child for join in joins for child in join["Plans"] if child["Node Type"] == "Hash"]
     assert [n["Actual Rows"] for n in hashed] == [FLEET_VENS * 60]
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("statement", ["count_lists", "count_five_minutes"])
+async def test_open_lists_are_looked_up_by_their_key(
+    fleet: Connection, statement: str, analyzed: bool
+) -> None:
+    """One row a VEN is read: without its key, each would be looked for among all lists."""
+    assert await loads.LoadCounter().step(fleet) == at(START + 300)
+    async with fleet.transaction():
+        if analyzed:
+            await fleet.execute("ANALYZE ven_load_lists; ANALYZE loads_open")
+        await fleet.execute(loads.SQL["join_by_hash"])
+        plan = await explained(fleet, loads.SQL[statement], at(START + 300), at(START + 600))
+    by_key = [n for n in plan if n.get("Index Name", "").endswith("_pkey") and "lists" in n["Index Name"]]
+    assert sum(n["Actual Loops"] for n in by_key) == FLEET_VENS
+    assert raw_rows(by_key) == FLEET_VENS
+    # Beside them, those of the five minutes: once for their times, once for their loads.
+    assert raw_rows(plan) == FLEET_VENS + 2 * FLEET_VENS * 60
