@@ -1,7 +1,8 @@
 -- Histories of a VEN and of a load, and what the network's are made of. What each number means: docs/architecture.md,
 -- "Meaning of the numbers". A VEN's or a load's is one statement, so that all of it is of one moment: rollups up to the
 -- watermark, raw rows from there to now, and raw rows where late readings wait to be counted. Scalar subqueries let the
--- executor skip partitions.
+-- executor skip partitions. LEFT JOIN hold_spans: each reading has its hold, and the planner may not look readings up
+-- anew for each hold that there ever was.
 
 -- name: sums
 -- Fragment.
@@ -96,7 +97,7 @@ spans AS (
         WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last AND {asked_for}
         OFFSET 0
     ) AS t ON true
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 )
 
 -- name: load_samples
@@ -118,7 +119,7 @@ lists AS MATERIALIZED (
         WHERE r.ven_id = $5::text AND r.ts >= s.first AND r.ts < s.last AND {asked_for}
         OFFSET 0
     ) AS t ON true
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ), spans AS (
     SELECT *, NULL::double precision AS requested_kw, NULL::text AS event_id FROM lists WHERE place IS NOT NULL
 )
@@ -183,7 +184,9 @@ WITH readings AS (
            CASE WHEN r.event_id IS NOT NULL THEN coalesce(r.requested_reduction_kw, 0) END AS requested_kw,
            lead(r.ts) OVER (PARTITION BY r.ven_id ORDER BY r.ts) AS next_ts
     FROM readings r
-    JOIN LATERAL (SELECT r.ts + h.hold AS until FROM hold_spans h WHERE r.ts >= h.since AND r.ts < h.before) AS t ON true
+    LEFT JOIN LATERAL (
+        SELECT r.ts + h.hold AS until FROM hold_spans h WHERE r.ts >= h.since AND r.ts < h.before
+    ) AS t ON true
 ), {cut}, base AS (SELECT * FROM pieces)
 {grouped}
 
@@ -200,7 +203,7 @@ WITH state AS MATERIALIZED (
            t.ts + h.hold AS until, lead(t.ts) OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS next_ts,
            row_number() OVER (PARTITION BY t.ven_id ORDER BY t.ts) AS number
     FROM ven_telemetry t
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.ts >= (SELECT watermark FROM state) AND t.ts < (SELECT now FROM state)
 ), spans AS (
     SELECT ts, used_kw, shed_kw, requested_kw, event_id, until, next_ts,

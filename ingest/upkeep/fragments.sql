@@ -1,4 +1,5 @@
--- Fragments that several statements of the leader share.
+-- Fragments that several statements of the leader share. Everywhere: LEFT JOIN hold_spans, though each reading has its
+-- hold. So the planner may not go through the readings anew for each hold that there ever was.
 
 -- name: five_minutes
 -- The start of the five minutes that $1 lies in.
@@ -24,7 +25,7 @@ seen AS MATERIALIZED (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
            t.event_id, t.ts + h.hold AS until
     FROM ven_telemetry t
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
 
 -- name: bulk_pieces

@@ -57,7 +57,7 @@ WITH found AS MATERIALIZED (
         SELECT * FROM ven_telemetry r WHERE r.ven_id = s.ven_id AND r.ts >= s.first AND r.ts < s.last
         OFFSET 0
     ) AS t ON true
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ), rows AS MATERIALIZED (
     SELECT f.*, l.ven_id IS NULL AS was_counted, l.ven_id IS NULL OR p.ven_id IS NOT NULL AS is_counted
     FROM found f
@@ -136,7 +136,7 @@ JOIN LATERAL (
       AND {not_noted}
     ORDER BY r.ts DESC LIMIT 1
 ) AS t ON true
-JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 LEFT JOIN (
     SELECT ven_id, sum(used_uwh) AS used_uwh, sum(shed_uwh) AS shed_uwh, sum(requested_uwh) AS requested_uwh,
            sum(covered_us) AS covered_us, sum(event_us) AS event_us, max(event_id) AS event_id

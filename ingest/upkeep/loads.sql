@@ -31,7 +31,7 @@ r.ven_id, r.ts, r.load_ids, r.used_power_kw, r.shed_power_kw, v.first, v.last, v
     SELECT f.*, greatest(f.ts, f.first) AS starts,
            least(f.times[width_bucket(f.ts, f.times) + 1], f.ts + h.hold, f.last) AS ends
     FROM found f
-    JOIN hold_spans h ON f.ts >= h.since AND f.ts < h.before
+    LEFT JOIN hold_spans h ON f.ts >= h.since AND f.ts < h.before
 ) AS spans
 
 -- name: told
@@ -109,7 +109,7 @@ WITH forgotten AS (DELETE FROM late_lists WHERE ts >= $1 AND ts < $2), lists AS 
     INSERT INTO loads_open
     SELECT v.ven_id, v.last_ts, v.last_ts + h.hold
     FROM vens v
-    JOIN hold_spans h ON v.last_ts >= h.since AND v.last_ts < h.before
+    LEFT JOIN hold_spans h ON v.last_ts >= h.since AND v.last_ts < h.before
     WHERE v.last_ts >= $1
     ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 ), found AS (
@@ -196,7 +196,7 @@ JOIN LATERAL (
       AND {counted_list}
     ORDER BY r.ts DESC LIMIT 1
 ) AS t ON true
-JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
 ON CONFLICT (ven_id) DO UPDATE SET ts = excluded.ts, until = excluded.until
 
 -- name: first_at

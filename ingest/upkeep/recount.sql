@@ -6,7 +6,7 @@ WITH carried_and_seen AS (
     SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw, {requested} AS requested_kw,
            t.event_id, t.ts + h.hold AS until
     FROM ven_telemetry t
-    JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+    LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
     WHERE t.ts >= $1::timestamptz - (SELECT max(hold) FROM holds) AND t.ts < $2::timestamptz
       AND NOT EXISTS (SELECT 1 FROM late_readings l WHERE l.ven_id = t.ven_id AND l.ts = t.ts)
 ), {bulk_pieces}

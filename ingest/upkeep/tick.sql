@@ -58,7 +58,7 @@ WITH {forgotten}, reported AS (
                 SELECT t.ven_id, t.ts, t.used_power_kw AS used_kw, t.shed_power_kw AS shed_kw,
                        {requested} AS requested_kw, t.event_id, t.ts + h.hold AS until
                 FROM ven_telemetry t
-                JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
+                LEFT JOIN hold_spans h ON t.ts >= h.since AND t.ts < h.before
                 WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
                 OFFSET 0
             ) AS seen

@@ -66,6 +66,12 @@ FROM generate_series(1, 20) AS v;
 UPDATE rollup_state SET closing = %(watermark)s, watermark = %(watermark)s, loads_watermark = %(closed)s,
     history_from = '-infinity', first_at = %(start)s;
 """
+# VEN_OFFLINE_AFTER has changed every five hours, and the last time ten minutes before the end.
+CHANGED_HOLDS = """
+INSERT INTO holds
+SELECT since, interval '960 s' FROM generate_series(%(start)s::timestamptz, %(watermark)s, '5 hours') AS since;
+INSERT INTO holds VALUES (%(watermark)s::timestamptz - interval '2 minutes', '960 s');
+"""
 FIGURES = {"start": START, "end": END, "watermark": WATERMARK, "closed": CLOSED}
 
 
@@ -202,6 +208,18 @@ def test_a_history_does_not_prepare_other_days(connection: psycopg.Connection, n
     planned = {node.get("Relation Name", "") for node in executed(connection, statement, *span, *ids)}
     raw = {table[-8:] for table in planned if table.startswith(RAW)}
     assert raw == {f"{DAY - timedelta(days=n):%Y%m%d}" for n in (1, 2)}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_history_costs_the_same_after_changes_of_the_hold(
+    connection: psycopg.Connection, name: str
+) -> None:
+    statement, ids = HOT[name]
+    with connection.transaction(force_rollback=True):
+        before = executed(connection, statement, *ALL, *ids)
+        connection.execute(CHANGED_HOLDS, FIGURES)
+        after = executed(connection, statement, *ALL, *ids)
+    assert raw_rows(after) == raw_rows(before) <= OPEN_ROWS[ids]
 
 
 @pytest.mark.parametrize("name", HOT)
