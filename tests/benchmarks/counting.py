@@ -4,8 +4,7 @@ The readings of each tick are stored in the order in which they would have come,
 loads are counted whenever five minutes are over. So what is counted is as fresh as in the field: mostly in
 shared_buffers, seen by no VACUUM, and unknown to the planner's statistics.
 
-The yardstick, measured in the same run because machines differ: the least that a sum over time can cost, one window of
-VEN and time over the same readings, for one power.
+The yardstick (yardstick.py) is measured in the same run, whenever five minutes are over.
 """
 
 import argparse
@@ -22,17 +21,16 @@ from ingest.upkeep import loads, sums, tick
 from ingest.upkeep.fragments import FIVE_MINUTES, floor
 from ingest.upkeep.new_lists import NewLists
 from shared.config import Database
-from shared.db import Connection, connect
+from shared.db import Connection
 from shared.sql import load_blocks
 from shared.tiers import WIDEST
+from tests.benchmarks import yardstick
 from tests.benchmarks.cpu import seconds_of
 from tests.benchmarks.database import migrated_database
 from tests.benchmarks.machine import machine
 
 SQL = load_blocks(Path(__file__).with_name("counting.sql"))
 START = datetime(2026, 7, 10, 12, tzinfo=UTC)
-# As counting has it, but the planner is free.
-_PLAIN = {"work_mem": "64MB", "jit": "off", "max_parallel_workers_per_gather": "0"}
 
 
 class Cost(NamedTuple):
@@ -54,18 +52,10 @@ async def fill(connection: Connection, span: tuple[datetime, datetime], vens: in
     await connection.execute(SQL["lists"], *span)
 
 
-async def yardstick(connection: Connection, until: datetime) -> float:
-    """CPU seconds of a plain window over the readings of the five minutes before `until`."""
-    pid = connection.get_server_pid()
-    began = seconds_of([pid])
-    await connection.fetch(SQL["window"], until - FIVE_MINUTES, until)
-    return seconds_of([pid]) - began
-
-
 async def measure(db: Database, options: argparse.Namespace) -> Cost:
     """Store a quarter of an hour and count it, in ticks."""
     writer, leader = await leader_connection(db), await leader_connection(db)
-    plain = await connect(db, application="yardstick", server_settings=_PLAIN)
+    plain = await yardstick.connection_of(db)
     try:
         await writer.execute(SQL["make_day"], START)
         await sums.make_months(leader, START, START + WIDEST.width)
@@ -91,7 +81,7 @@ async def measure(db: Database, options: argparse.Namespace) -> Cost:
             spent[0] += counted - began
             spent[1] += seconds_of([pid]) - counted
             if at == floor(at, FIVE_MINUTES):
-                spent[2] += await yardstick(plain, at)
+                spent[2] += await yardstick.seconds(plain, at - FIVE_MINUTES, at)
         return Cost(readings, *spent)
     finally:
         for connection in (writer, leader, plain):

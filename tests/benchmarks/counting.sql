@@ -23,16 +23,3 @@ FROM ven_telemetry t, generate_series(0, 7) AS l
 WHERE t.ts >= $1::timestamptz AND t.ts < $2::timestamptz
 GROUP BY t.ven_id, t.ts
 ORDER BY t.ts, t.ven_id
-
--- name: window
--- $1, $2: from, until: the energy (kWs) and the covered time (s) of each VEN
-SELECT ven_id, sum(used_power_kw * seconds), sum(seconds)
-FROM (
-    SELECT ven_id, used_power_kw, date_part('epoch', least(next_ts, $2) - ts) AS seconds
-    FROM (
-        SELECT ven_id, ts, used_power_kw, lead(ts) OVER (PARTITION BY ven_id ORDER BY ts) AS next_ts
-        FROM ven_telemetry
-        WHERE ts >= $1 AND ts < $2
-    ) AS followed
-) AS spoken
-GROUP BY ven_id
