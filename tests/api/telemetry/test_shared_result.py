@@ -87,7 +87,7 @@ async def test_a_renewal_waits_for_what_is_asked_at_the_same_time(clock: Clock) 
     assert compute.times == 2
 
 
-async def test_who_polls_once_a_second_gets_a_result_of_the_last_second(clock: Clock) -> None:
+async def test_who_polls_gets_a_result_of_the_last_second(clock: Clock) -> None:
     """A renewal is asked for by what it waits before the result gets stale, and begins when it is."""
     compute = Sum(clock)
     shared = Shared(compute, fresh=1.0, tolerated=3.0)
