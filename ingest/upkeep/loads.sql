@@ -64,7 +64,8 @@ told AS (
 LATERAL (SELECT * FROM ven_load_lists WHERE ven_id = v.ven_id AND ts = v.ts OFFSET 0) AS r
 
 -- name: sums_of_load
--- Fragment. As doubles, which costs less: within five minutes they are below 2^53 uWh, so exact.
+-- Fragment. The energies of a load, from `a` to `b` us after the time of each of its lists. They are added up as doubles,
+-- which costs less: within five minutes they are below 2^53 uWh, so exact.
 sum((energy(used_kw, b) - CASE WHEN a > 0 THEN energy(used_kw, a) ELSE 0 END)::double precision)::bigint AS used_uwh,
 coalesce(sum((energy(shed_kw, b) - CASE WHEN a > 0 THEN energy(shed_kw, a) ELSE 0 END)::double precision), 0)::bigint
     AS shed_uwh,

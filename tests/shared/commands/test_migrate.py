@@ -66,6 +66,17 @@ _SAMPLES = """
 """
 
 
+def store_samples(database: Database, samples: list[tuple[object, ...]]) -> None:
+    """Each: VEN, day of January at noon, and the other columns of the table of before 0026."""
+    for sample in samples:
+        execute(
+            database,
+            "INSERT INTO ven_load_samples"
+            " VALUES (%s, make_timestamptz(2026, 1, %s, 12, 0, 0), %s, %s, %s, %s, %s, %s, %s)",
+            *sample,
+        )
+
+
 def test_samples_are_carried_over_into_lists_and_back(database: Database) -> None:
     """Lists with optional fields of some loads, of none, without a load; and what expired days have left."""
     migrate(database, rollback=len([name for name in migration_ids() if name >= "0026"]))
@@ -80,19 +91,13 @@ def test_samples_are_carried_over_into_lists_and_back(database: Database) -> Non
             " VALUES (%s, make_timestamptz(2026, 1, %s, 12, 0, 0), 1, 0, '{}', now(), %s)",
             *(ven, day, lists),
         )
-    given = [
+    given: list[tuple[object, ...]] = [
         ("a", 1, "x", "hvac", None, 1.5, None, 0.5, 7.5),
         ("a", 1, "y", None, "Boiler", 2.5, None, None, 3.0),
         ("b", 1, "x", None, None, -1.0, 0.25, None, None),
         ("a", 2, "x", "hvac", "", 0.0, 0.0, 0.0, 0.0),
     ]
-    for ven, day, *sample in given:
-        execute(
-            database,
-            "INSERT INTO ven_load_samples"
-            " VALUES (%s, make_timestamptz(2026, 1, %s, 12, 0, 0), %s, %s, %s, %s, %s, %s, %s)",
-            *(ven, day, *sample),
-        )
+    store_samples(database, given)
     execute(database, "COMMENT ON TABLE ven_load_samples_20251231 IS 'expired'")
     for name in ("ven_load_samples_20251230", "ven_load_samples_20251231"):
         execute(database, f"ALTER TABLE ven_load_samples DETACH PARTITION {name}")
